@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * rescue.h - a huge page cannot be had in a fault: base pages take its place.
+ *
+ * hs_rescue_fault() is called by the SIGBUS and SIGSEGV handlers.  It resolves
+ *   - SIGBUS, BUS_ADRERR in a LAZY or HUGE slot: the slot is converted;
+ *   - SIGSEGV, SEGV_ACCERR in a slot that another thread is converting: the
+ *     thread waits until it is done.
+ * Everything else is not ours (BUS_MCEERR included).
+ *
+ * Context: async-signal-safe, no allocation, stack below 1 KiB, errno not
+ * touched.  Locks: hs_rescue_lock (HS_RANK_RESCUE), never held while memory
+ * of the arena is written.
+ */
+#ifndef HS_RESCUE_H
+#define HS_RESCUE_H
+
+#include "base.h"
+#include "lock.h"
+
+extern struct hs_lock hs_rescue_lock;
+
+/* Install the handlers' environment: the stage.  Called before the first
+ * hugetlb slot is handed out.  0 or -errno (then no hugetlb is used). */
+int hs_rescue_init(void);
+
+/* True: resolved, return from the handler and retry the access. */
+bool hs_rescue_fault(int sig, int si_code, void *fault_addr);
+
+/*
+ * Make [addr, addr + len) safe for the kernel to read and write in a system
+ * call: LAZY slots are populated (or turned to BASE), FROZEN ones touched so
+ * that the copy is made here, where the rescue works.  Ranges outside the
+ * arena cost one comparison; slots known to be this process's own cost a
+ * load each.  errno untouched.  Context: async-signal-safe.
+ */
+void hs_rescue_prepare(const void *addr, size_t len);
+
+/* Turn the slots of [addr, addr + len) that lie in the arena to base pages for
+ * good: memory that the kernel writes without a call that can be wrapped
+ * (stacks, stdio buffers, aio).  0 or -errno with the slots as before. */
+int hs_rescue_pin_base(const void *addr, size_t len);
+
+#endif
