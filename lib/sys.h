@@ -20,6 +20,7 @@
 
 struct timespec;
 struct rlimit64;
+struct stat;
 
 /* Returned by mmap and mremap members; test with hs_sys_is_err(). */
 static HS_ALWAYS_INLINE bool hs_sys_is_err(const void *p)
@@ -48,7 +49,11 @@ struct hs_sys {
 	ssize_t (*pread)(int fd, void *buf, size_t len, off_t off);
 	ssize_t (*write)(int fd, const void *buf, size_t len);
 	int (*ftruncate)(int fd, off_t len);
+	/* struct stat of libc. */
+	int (*fstat)(int fd, struct stat *stat_buf);
 	int (*fstatfs)(int fd, void *statfs_buf);
+	/* The lowest free descriptor from @lowest up, close-on-exec. */
+	int (*dup_cloexec)(int fd, int lowest);
 	int (*ioctl)(int fd, unsigned long request, void *arg);
 	int (*readlink)(const char *path, char *buf, size_t len);
 	/* Private futex; timeout is relative, NULL waits for ever. */
