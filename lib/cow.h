@@ -22,28 +22,32 @@ struct hs_cow_engine_ops {
 extern const struct hs_cow_engine_ops hs_cow_kernel;
 
 /*
- * A range that the kernel may write in a call now under way.  The wrapper
- * publishes before it prepares the range, and prefork turns the slots of
- * published ranges to BASE.
+ * Ranges that the kernel may write in a call now under way.  The wrapper
+ * publishes before it prepares the ranges; prefork keeps the slots of
+ * published ranges out of the fork (MADV_DONTFORK) and gives the child a copy
+ * on base pages, so that a call in flight never meets a page to be copied.
+ * Records are kept per thread, outside stacks; @f only remembers how to end.
  */
 #define HS_INFLIGHT_RANGES 8
 
 struct hs_inflight {
-	struct hs_inflight *next; /* of this thread: nested by signals */
-	unsigned nr;
+	unsigned nr; /* ranges filled in by the wrapper, at most the above */
+	unsigned saved;
 	struct {
 		const void *addr;
 		size_t len;
 	} range[HS_INFLIGHT_RANGES];
 };
 
-/* Start a call: @f on the caller's stack, ranges filled in (those outside the
- * arena may be left out; with nr == 0 do not call).  Publishes, waits while a
- * fork is under way, prepares the ranges.  errno untouched.
- * Context: thread-safe, async-signal-safe. */
+/* Start a call: @f filled in (ranges outside the arena may be left out; more
+ * than fit: those are prepared by hs_rescue_prepare() alone).  Publishes,
+ * waits while another thread's fork is under way, prepares the ranges.  errno
+ * untouched.  Context: thread-safe, async-signal-safe. */
 void hs_inflight_begin(struct hs_inflight *f);
-/* The call is over; errno untouched.  Also on cancellation and longjmp: a
- * record below the stack pointer that published it is dropped. */
+/* The call is over; errno untouched.  After a cancellation or longjmp out of
+ * the call it need not be made: stale records only cost time in fork. */
 void hs_inflight_end(struct hs_inflight *f);
+/* The calling thread is about to exit. */
+void hs_inflight_thread_exit(void);
 
 #endif

@@ -14,6 +14,7 @@
  *   HUGE      | unmap|      |      | convert, rescue |
  *   BASE      | unmap|      |      |      |
  *
+ * A rescue or a failed unmap may also leave BROKEN: never used again.
  * FROZEN is HUGE whose epoch is older than the arena's: a fork has happened
  * since this process last knew the page to be its own.
  *
@@ -48,15 +49,18 @@ enum hs_slot_state {
 struct hs_slot {
 	_Atomic uint8_t state; /* enum hs_slot_state */
 	uint8_t thp;           /* BASE: advised for THP */
-	uint16_t reserved;
+	uint8_t premapped;     /* FREE: hugetlb is mapped here, unpopulated */
+	uint8_t vma_start;     /* a kernel mapping begins here */
 	_Atomic uint32_t epoch; /* fork epoch at which the page was last known
 				 * to be this process's own */
-	uint32_t mapped_bytes_units; /* BASE: units mapped from the start */
+	uint32_t mapped_units; /* BASE: units mapped, from the start */
 };
 
 struct hs_arena {
-	uintptr_t base;       /* 0 until the first map; huge-page aligned */
-	size_t size_bytes;    /* 0 until the first map; multiple of a slot */
+	uintptr_t base;       /* 0 until hs_region_init(); slot aligned */
+	size_t size_bytes;    /* the part that has ever been in use and whose
+			       * tables are there; grows, never shrinks */
+	size_t max_bytes;     /* the address space it may grow to */
 	unsigned slot_shift;
 	bool reserved;        /* the address space is held by PROT_NONE */
 	struct hs_slot *slots;
@@ -94,6 +98,17 @@ static HS_ALWAYS_INLINE struct hs_slot *hs_region_slot(const void *p)
 /* Choose and reserve the address space.  0 or -ENOMEM.  Called once, by the
  * first allocation, single-threaded or under the caller's lock. */
 int hs_region_init(void);
+
+/*
+ * A zeroed table with an entry of @entry_bytes for every 1 << @shift bytes of
+ * the arena, indexed by (address - hs_arena.base) >> @shift.  Entries are
+ * readable and writable up to hs_arena.size_bytes and appear as it grows; so
+ * overcommit_memory=2 and RLIMIT_AS are charged only for what is in use.
+ * At most HS_REGION_TABLES of them, made once, right after hs_region_init().
+ * NULL: no memory.
+ */
+#define HS_REGION_TABLES 4
+void *hs_region_table(size_t entry_bytes, unsigned shift);
 
 /*
  * Map at least @size_bytes (a multiple of HS_UNIT) of zeroed, readable and
@@ -140,9 +155,9 @@ hs_slot_state(const struct hs_slot *slot)
 bool hs_slot_is_frozen(const struct hs_slot *slot);
 
 /* The process is about to be limited (setrlimit, mlockall): give back the
- * address space that is not in use, and reserve nothing ahead from now on.
- * mlockall(MCL_CURRENT) also must not populate LAZY slots: with @settle they
- * become BASE. */
+ * address space that is not in use (arena and tables), and reserve nothing
+ * ahead from now on.  mlockall(MCL_CURRENT) also must not populate LAZY
+ * slots: with @settle they become BASE. */
 void hs_region_unreserve(bool settle);
 
 /* A seccomp filter is going on: from now on only calls that malloc makes. */

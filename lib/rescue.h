@@ -20,7 +20,11 @@
 
 extern struct hs_lock hs_rescue_lock;
 
-/* Install the handlers' environment: the stage.  Called before the first
+/* Set by preload/: installs the SIGBUS and SIGSEGV handlers; 0 or -errno.
+ * NULL: there is nobody to catch a fault, so no hugetlb is used. */
+extern int (*hs_trap_install_hook)(void);
+
+/* Install the handlers and the stage.  Called before the first
  * hugetlb slot is handed out.  0 or -errno (then no hugetlb is used). */
 int hs_rescue_init(void);
 
