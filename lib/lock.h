@@ -9,7 +9,9 @@
  * 2. The owner is the address of a thread-local, not a tid: it stays valid in
  *    the fork child of the thread that held the lock.
  * 3. A fork that no handler of ours saw leaves locks held by threads that are
- *    gone.  A waiter notices by hs_lock_is_orphaned() and takes the lock over.
+ *    gone.  Each acquire stamps the lock with the generation that it reads in
+ *    a page which the kernel wipes on fork; a waiter that finds another one
+ *    than its own takes the lock over.
  *
  * Context: thread-safe.  Acquire is async-signal-safe only for locks that are
  * taken with signals that could re-enter excluded, or with try.
@@ -31,15 +33,21 @@ enum hs_lock_rank {
 	HS_RANK_LEAF,     /* log-once flags and the like */
 };
 
+/*
+ * One word says everything, so that no instant exists in which a lock is held
+ * by nobody: the holder's hs_lock_self() with two flags in its low bits and
+ * the fork generation (see invariant 3) in its top byte; 0 when free.  Its low
+ * half is the futex.
+ */
 struct hs_lock {
-	_Atomic uint32_t word; /* 0 free, 1 held, 2 held with waiters */
+	_Atomic uint64_t word;
 	uint32_t rank;
-	_Atomic uintptr_t owner; /* hs_lock_self() of the holder, or 0 */
 };
 
-#define HS_LOCK_INIT(rank_) { .word = 0, .rank = (rank_), .owner = 0 }
+#define HS_LOCK_INIT(rank_) { .word = 0, .rank = (rank_) }
 
-/* A value unique to the calling thread, the same before and after fork. */
+/* A value unique to the calling thread, the same before and after fork; the
+ * low six bits are zero. */
 uintptr_t hs_lock_self(void);
 
 void hs_lock_init(struct hs_lock *lock, enum hs_lock_rank rank);
@@ -64,5 +72,8 @@ void hs_lock_postfork_child(struct hs_lock *lock, bool taken);
 int hs_lock_init_sentinel(void);
 /* After a fork that was seen: the child adopts a fresh sentinel. */
 void hs_lock_rearm_sentinel(void);
+
+/* Forks of this line of processes that were noticed by the sentinel alone. */
+unsigned hs_lock_unseen_forks(void);
 
 #endif

@@ -29,6 +29,16 @@ enum hs_log_level {
 void hs_log_set_level(int level);
 int hs_log_level(void);
 
+/*
+ * Whether a write to a pipe that nobody reads is kept from raising SIGPIPE.
+ * Off at start: the two calls it takes could be what a seccomp filter kills
+ * for; the probe switches it on when no filter is in force.
+ */
+void hs_log_guard(bool guarded);
+
+/* One write(2) as hs_log() makes it: -EINTR retried, SIGPIPE guarded. */
+ssize_t hs_log_write(int fd, const char *buf, size_t len);
+
 /* "libhugeshim: <text>\n" to standard error. */
 void hs_log(enum hs_log_level level, const char *fmt, ...) HS_PRINTF(2, 3);
 

@@ -20,8 +20,9 @@ struct hs_probe {
 	bool seccomp;         /* a seccomp filter is on (or cannot be told) */
 	bool overcommit_never;/* vm.overcommit_memory is 2 */
 	enum hs_thp_mode thp; /* what MADV_HUGEPAGE can get; prctl considered */
-	size_t pool_pages;    /* nr_hugepages of the size in use; SIZE_MAX when
-			       * it cannot be told */
+	size_t pool_pages;    /* of the size in use: nr_hugepages and what may
+			       * be overcommitted; SIZE_MAX when it cannot be
+			       * told */
 	size_t max_map_count; /* vm.max_map_count, 65530 when unknown */
 };
 
@@ -32,7 +33,8 @@ size_t hs_probe_default_huge_size(void);
 /* Fill the struct once; later calls return at once. */
 const struct hs_probe *hs_probe_run(size_t huge_page_bytes);
 
-/* Free pages in the pool of that size now, or -errno when it cannot be told. */
+/* Pages of that size that the pool could give now: free ones and what may
+ * still be overcommitted; -errno when it cannot be told. */
 long hs_probe_pool_free(size_t huge_page_bytes);
 
 /* RLIMIT_AS, RLIMIT_DATA or MCL_FUTURE in force: reserve nothing ahead.

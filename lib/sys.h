@@ -63,6 +63,9 @@ struct hs_sys {
 	/* struct sigaction of libc, not the kernel's; mask of 8 bytes. */
 	int (*sigaction)(int sig, const void *act, void *old);
 	int (*sigprocmask)(int how, const void *set, void *old);
+	/* @set: mask of 8 bytes; @info: siginfo_t or NULL. */
+	int (*sigtimedwait)(const void *set, void *info,
+			    const struct timespec *timeout);
 	int (*prctl)(int option, unsigned long a2, unsigned long a3,
 		     unsigned long a4, unsigned long a5);
 	/* struct rlimit64, of this process. */
