@@ -60,6 +60,14 @@ struct spec {
 	char conversion;
 };
 
+/* strchrnul() for '%' */
+static const char *find_percent(const char *text)
+{
+	while (*text && *text != '%')
+		text++;
+	return text;
+}
+
 static void put_padding(struct out *out, char c, unsigned width, size_t len)
 {
 	for (; len < width; len++)
@@ -186,7 +194,7 @@ size_t hs_log_vformat(char *buf, size_t size, const char *fmt, va_list ap)
 		return 0;
 	va_copy(args, ap);
 	while (*fmt) {
-		const char *percent = strchrnul(fmt, '%');
+		const char *percent = find_percent(fmt);
 		struct spec spec;
 		const char *end;
 

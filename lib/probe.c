@@ -212,15 +212,25 @@ static void probe_vm(void)
 	probe.max_map_count = value;
 }
 
+static bool has_word(const char *text, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (; *text; text++)
+		if (strncmp(text, word, len) == 0)
+			return true;
+	return false;
+}
+
 /* The bracketed word of "always [madvise] never"; false when there is none
  * that is known ("inherit" among them). */
 static bool parse_thp(const char *text, enum hs_thp_mode *mode)
 {
-	if (strstr(text, "[always]"))
+	if (has_word(text, "[always]"))
 		*mode = HS_THP_ALWAYS;
-	else if (strstr(text, "[madvise]"))
+	else if (has_word(text, "[madvise]"))
 		*mode = HS_THP_MADVISE;
-	else if (strstr(text, "[never]"))
+	else if (has_word(text, "[never]"))
 		*mode = HS_THP_NEVER;
 	else
 		return false;

@@ -150,9 +150,19 @@ static int sys_ftruncate(int fd, off_t len)
 	return (int)CALL(SYS_ftruncate, fd, len);
 }
 
+static int sys_fstat(int fd, struct stat *stat_buf)
+{
+	return (int)CALL(SYS_fstat, fd, stat_buf);
+}
+
 static int sys_fstatfs(int fd, void *statfs_buf)
 {
 	return (int)CALL(SYS_fstatfs, fd, statfs_buf);
+}
+
+static int sys_dup_cloexec(int fd, int lowest)
+{
+	return (int)CALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest);
 }
 
 static int sys_ioctl(int fd, unsigned long request, void *arg)
@@ -290,7 +300,9 @@ struct hs_sys hs_sys = {
 	.pread = sys_pread,
 	.write = sys_write,
 	.ftruncate = sys_ftruncate,
+	.fstat = sys_fstat,
 	.fstatfs = sys_fstatfs,
+	.dup_cloexec = sys_dup_cloexec,
 	.ioctl = sys_ioctl,
 	.readlink = sys_readlink,
 	.futex_wait = sys_futex_wait,
