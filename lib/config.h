@@ -76,4 +76,10 @@ void hs_config_init(char *const *envp, bool secure);
 /* "4K", "2M", "1G", "17" -> bytes.  0 or -EINVAL / -ERANGE. */
 int hs_config_parse_size(const char *text, size_t *size_bytes);
 
+/* Would hs_config_init() take @value for @variable ("HUGESHIM_LIMIT")?  0;
+ * -EINVAL with what is wrong in @why ("'x' is not ..."); -ENOENT for no such
+ * variable.  For hugectl; Context: one thread. */
+int hs_config_check(const char *variable, const char *value, char *why,
+		    size_t why_size);
+
 #endif

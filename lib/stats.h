@@ -71,12 +71,17 @@ void hs_stats_fallback(enum hs_stats_counter reason);
 
 void hs_stats_postfork_child(void);
 
+/* After hs_config_init(): where the report goes to standard error, keep a
+ * close-on-exec copy of it; programs that close it at exit are many. */
+void hs_stats_init(void);
+
 /* Write the report: to @fd, as text or as one JSON object.  Says that VmRSS
  * does not count hugetlb and shows HugetlbPages of /proc/self/status.
  * No allocation, no stdio. */
 void hs_stats_report(int fd, bool json);
 
-/* At exit: what hs_config->stats_path asks for (O_APPEND, one write). */
+/* At exit: what hs_config->stats_path asks for (O_APPEND, one write).  A
+ * failure is one line. */
 void hs_stats_report_configured(void);
 
 #endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * stats_internal.h - the counters themselves, shared by stats.c (writes) and
+ * report.c (reads).
+ *
+ * Owner: stats.c.  Relaxed atomics without pairs: each stands for itself.
+ */
+#ifndef HS_STATS_INTERNAL_H
+#define HS_STATS_INTERNAL_H
+
+#include "base.h"
+#include "stats.h"
+
+struct hs_stats {
+	_Atomic uint64_t counter[HS_STAT_NR_COUNTERS];
+	_Atomic uint64_t gauge[HS_STAT_NR_GAUGES];
+	_Atomic uint64_t peak[HS_STAT_NR_GAUGES];
+	_Atomic uint64_t largest_heap;    /* peak of huge + thp + base */
+	_Atomic uint64_t huge_at_largest; /* huge when it was reached */
+	_Atomic bool fallback_said;
+};
+
+extern struct hs_stats hs_stats;
+
+#endif
