@@ -45,7 +45,7 @@ struct hs_config {
 	enum hs_cow_engine cow;      /* HUGESHIM_COW */
 	int verbose;                 /* HUGESHIM_VERBOSE 0..3 */
 	size_t page_size_bytes;      /* HUGESHIM_PAGE_SIZE, 0: the default */
-	size_t limit_bytes;          /* HUGESHIM_LIMIT in bytes, SIZE_MAX: none*/
+	size_t limit_bytes;          /* HUGESHIM_LIMIT, SIZE_MAX: none */
 	unsigned limit_percent;      /* HUGESHIM_LIMIT in percent of the pool;
 				      * default 95; 0 when bytes were given */
 	size_t base_first_bytes;     /* HUGESHIM_BASE_FIRST: heap bytes on base
