@@ -23,6 +23,9 @@ strcmp			pure
 strncmp			pure
 strchr			pure
 strrchr			pure
+strspn			pure
+strcspn			pure
+strstr			pure
 getauxval		reads the auxiliary vector, no call
 _GLOBAL_OFFSET_TABLE_	linker
 __stack_chk_fail	compiler, with the user's -fstack-protector
