@@ -52,8 +52,8 @@ uintptr_t hs_lock_self(void)
 /* 1 .. 255, so that a wiped page is none of them. */
 static uint32_t next_generation(void)
 {
-	uint32_t last = atomic_load_explicit(&last_generation,
-					     memory_order_relaxed);
+	uint32_t last =
+		atomic_load_explicit(&last_generation, memory_order_relaxed);
 
 	return last % 255 + 1;
 }
@@ -190,8 +190,8 @@ static HS_NOINLINE void acquire_slow(struct hs_lock *lock)
 	unsigned spins;
 
 	for (spins = 0; spins < SPINS; spins++) {
-		uint64_t found = atomic_load_explicit(&lock->word,
-						      memory_order_relaxed);
+		uint64_t found =
+			atomic_load_explicit(&lock->word, memory_order_relaxed);
 
 		if (found & LOCK_WAITERS)
 			break;
@@ -200,8 +200,8 @@ static HS_NOINLINE void acquire_slow(struct hs_lock *lock)
 		relax();
 	}
 	for (;;) {
-		uint64_t found = atomic_load_explicit(&lock->word,
-						      memory_order_relaxed);
+		uint64_t found =
+			atomic_load_explicit(&lock->word, memory_order_relaxed);
 
 		/* With waiters: whether there are others is not known. */
 		if (try_word(lock, found, my_word() | LOCK_WAITERS))
@@ -213,8 +213,8 @@ static HS_NOINLINE void acquire_slow(struct hs_lock *lock)
 
 bool hs_lock_try_acquire(struct hs_lock *lock)
 {
-	uint64_t found = atomic_load_explicit(&lock->word,
-					      memory_order_relaxed);
+	uint64_t found =
+		atomic_load_explicit(&lock->word, memory_order_relaxed);
 
 	if (!try_word(lock, found, my_word()))
 		return false;
@@ -233,8 +233,8 @@ void hs_lock_acquire(struct hs_lock *lock)
 /* Pairs with the acquire in try_word(). */
 static void release_word(struct hs_lock *lock)
 {
-	uint64_t old = atomic_exchange_explicit(&lock->word, 0,
-						memory_order_release);
+	uint64_t old =
+		atomic_exchange_explicit(&lock->word, 0, memory_order_release);
 
 	if (hs_unlikely(old & LOCK_WAITERS))
 		hs_sys.futex_wake((_Atomic uint32_t *)&lock->word, 1);
@@ -249,8 +249,7 @@ void hs_lock_release(struct hs_lock *lock)
 
 bool hs_lock_is_mine(const struct hs_lock *lock)
 {
-	uint64_t word = atomic_load_explicit(&lock->word,
-					     memory_order_relaxed);
+	uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
 
 	return (word & OWNER_MASK) == hs_lock_self();
 }

@@ -130,8 +130,8 @@ static unsigned long long take_unsigned(va_list *ap, unsigned longs)
 {
 	if (longs == 0)
 		return va_arg(*ap, unsigned);
-	return longs == 1 ? va_arg(*ap, unsigned long) :
-			    va_arg(*ap, unsigned long long);
+	return longs == 1 ? va_arg(*ap, unsigned long)
+			  : va_arg(*ap, unsigned long long);
 }
 
 static void put_signed(struct out *out, const struct spec *spec,
@@ -179,8 +179,7 @@ static void put_conversion(struct out *out, const struct spec *spec,
 		put_number(out, spec, take_unsigned(ap, spec->longs), "", 16);
 		break;
 	case 'p':
-		put_number(out, spec, (uintptr_t)va_arg(*ap, void *), "0x",
-			   16);
+		put_number(out, spec, (uintptr_t)va_arg(*ap, void *), "0x", 16);
 		break;
 	}
 }

@@ -25,23 +25,28 @@
 
 static struct hs_probe probe;
 
+/* No signal storm may hold the caller, which has a lock, for ever. */
+#define EINTR_TRIES 8
+
 static int open_file(const char *path)
 {
+	int tries = EINTR_TRIES;
 	int fd;
 
 	do
 		fd = hs_sys.open(path, O_RDONLY, 0);
-	while (fd == -EINTR);
+	while (fd == -EINTR && --tries > 0);
 	return fd;
 }
 
 static ssize_t read_some(int fd, char *buf, size_t size)
 {
+	int tries = EINTR_TRIES;
 	ssize_t ret;
 
 	do
 		ret = hs_sys.read(fd, buf, size);
-	while (ret == -EINTR);
+	while (ret == -EINTR && --tries > 0);
 	return ret;
 }
 
@@ -186,8 +191,8 @@ static bool probe_process(void)
 		{ .key = "Seccomp" },
 		{ .key = "THP_enabled" },
 	};
-	int ret = read_fields("/proc/self/status", fields,
-			      HS_ARRAY_SIZE(fields));
+	int ret =
+		read_fields("/proc/self/status", fields, HS_ARRAY_SIZE(fields));
 
 	probe.proc = ret == 0;
 	if (fields[0].found)
@@ -245,8 +250,7 @@ static bool read_thp_of_size(enum hs_thp_mode *mode)
 
 	hs_log_format(path, sizeof(path), THP_DIR "hugepages-%zukB/enabled",
 		      hs_probe_default_huge_size() / HS_KIB);
-	return read_file(path, text, sizeof(text)) > 0 &&
-	       parse_thp(text, mode);
+	return read_file(path, text, sizeof(text)) > 0 && parse_thp(text, mode);
 }
 
 static enum hs_thp_mode probe_thp(bool disabled)

@@ -111,8 +111,7 @@ static int sys_madvise(void *addr, size_t len, int advice)
 static void *sys_mremap(void *old, size_t old_len, size_t new_len, int flags,
 			void *new_addr)
 {
-	return (void *)CALL(SYS_mremap, old, old_len, new_len, flags,
-			    new_addr);
+	return (void *)CALL(SYS_mremap, old, old_len, new_len, flags, new_addr);
 }
 
 static int sys_mincore(void *addr, size_t len, unsigned char *vec)
