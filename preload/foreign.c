@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "preload/foreign.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+
+#include "log.h"
+#include "preload/caller.h"
+#include "stats.h"
+
+struct next_malloc {
+	_Atomic(void *) free;
+	_Atomic(void *) realloc;
+	_Atomic(void *) usable_size;
+};
+
+static struct next_malloc next;
+static HS_TLS bool resolving;
+
+/* Since glibc 2.35: lock-free, async-signal-safe. */
+extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
+
+bool hs_foreign_object(const void *addr, uintptr_t *start, size_t *len)
+{
+	struct dl_find_object object;
+
+	if (!_dl_find_object || _dl_find_object((void *)addr, &object) != 0)
+		return false;
+	*start = (uintptr_t)object.dlfo_map_start;
+	*len = (uintptr_t)object.dlfo_map_end - *start;
+	return true;
+}
+
+void *hs_foreign_next(const char *name)
+{
+	void *symbol;
+
+	if (resolving)
+		return NULL;
+	resolving = true;
+	symbol = dlsym(RTLD_NEXT, name);
+	resolving = false;
+	return symbol;
+}
+
+/* Resolving twice in two threads gives the same answer, so no lock. */
+static void *lookup(_Atomic(void *) *slot, const char *name)
+{
+	void *symbol = atomic_load_explicit(slot, memory_order_acquire);
+
+	if (symbol)
+		return symbol;
+	symbol = hs_foreign_next(name);
+	/* pairs with the load above */
+	atomic_store_explicit(slot, symbol, memory_order_release);
+	return symbol;
+}
+
+static bool next_is_libc(const void *function)
+{
+	return (uintptr_t)function - hs_caller_libc_start <
+	       hs_caller_libc_bytes;
+}
+
+/* The frames of the callers that led here: nobody's heap.  Not the whole
+ * stack: a coroutine's may lie between blocks of the other allocator. */
+static bool on_this_stack(uintptr_t p)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	return p >= here && p - here < 1024;
+}
+
+static void reject_nonsense(const char *call, void *p, const void *function)
+{
+	uintptr_t start;
+	size_t len;
+
+	if (!next_is_libc(function))
+		return;
+	if ((uintptr_t)p % (2 * sizeof(size_t)) != 0 ||
+	    hs_foreign_object(p, &start, &len) || on_this_stack((uintptr_t)p))
+		hs_log_fatal("%s: invalid pointer %p (not a heap block)", call,
+			     p);
+}
+
+void hs_foreign_free(void *p)
+{
+	int saved_errno = errno;
+	void (*function)(void *) = lookup(&next.free, "free");
+
+	hs_stats_count(HS_STAT_FOREIGN_FREE);
+	if (function) {
+		reject_nonsense("free()", p, (void *)function);
+		function(p);
+	}
+	errno = saved_errno;
+}
+
+void *hs_foreign_realloc(void *p, size_t size_bytes)
+{
+	void *(*function)(void *, size_t) = lookup(&next.realloc, "realloc");
+
+	hs_stats_count(HS_STAT_FOREIGN_FREE);
+	if (!function) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	reject_nonsense("realloc()", p, (void *)function);
+	return function(p, size_bytes);
+}
+
+size_t hs_foreign_usable_size(void *p)
+{
+	size_t (*function)(void *) =
+		lookup(&next.usable_size, "malloc_usable_size");
+
+	return function ? function(p) : 0;
+}

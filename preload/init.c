@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * init.c - the library's start in a program, and the program's end.
+ *
+ * Start: ld.so may have allocated already; the heap has then called hs_init()
+ * itself.  The library is linked with -z initfirst, so that the fork handlers
+ * registered here are the oldest: the last to run before a fork and the first
+ * after it, when every other handler finds a heap that works.
+ *
+ * End: exit(3) and a return from main print the report that was asked for,
+ * after the last destructor (the handler registered here is the oldest of
+ * all, older than ld.so's that runs the destructors), and quick_exit(3) does.
+ * _exit(2) and death by a signal print nothing: the first says that no
+ * handler shall run, and neither leaves a moment to do it in.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "fork.h"
+#include "hugeshim.h"
+#include "preload/caller.h"
+#include "preload/inherit.h"
+#include "preload/thread.h"
+#include "stats.h"
+
+int __register_atfork(void (*prepare)(void), void (*parent)(void),
+		      void (*child)(void), void *dso);
+int __cxa_atexit(void (*function)(void *), void *arg, void *dso);
+int __cxa_at_quick_exit(void (*function)(void *), void *dso);
+
+static void report_at_end(void *unused HS_UNUSED)
+{
+	hs_stats_report_configured();
+}
+
+/* No object owns the handlers (NULL): ours is never unloaded, and its own
+ * destructors, which would call what it owns, are not the end. */
+static void arrange_report(void)
+{
+	if (!hs_config->stats_path)
+		return;
+	__cxa_atexit(report_at_end, NULL, NULL);
+	__cxa_at_quick_exit(report_at_end, NULL);
+}
+
+static void __attribute__((constructor))
+preload_start(int argc HS_UNUSED, char **argv HS_UNUSED, char **envp)
+{
+	hs_init();
+	hs_thread_init();
+	hs_caller_init();
+	__register_atfork(hs_fork_prepare, hs_fork_parent, hs_fork_child, NULL);
+	arrange_report();
+	if (!hs_config->inherit)
+		hs_inherit_drop(envp);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * malloc.h - our malloc and free under names that nobody can interpose, for
+ * the other families that are made of them (C++ operators, jemalloc's calls).
+ *
+ * An executable may define malloc or operator new itself; its definition then
+ * comes before ours, and what is built on the name has to use it, as libc's
+ * and libstdc++'s own functions would.  Comparing the name with ours tells,
+ * for the price of one load.
+ */
+#ifndef HS_PRELOAD_MALLOC_H
+#define HS_PRELOAD_MALLOC_H
+
+#include <stdlib.h>
+
+#include "base.h"
+#include "heap.h"
+#include "preload/caller.h"
+#include "preload/foreign.h"
+#include "region.h"
+
+/* malloc and free by names of our own. */
+void *hs_malloc(size_t size) HS_HIDDEN;
+void hs_free(void *p) HS_HIDDEN;
+
+/* malloc when the fast path has nothing: every size, errno, libc's own blocks
+ * (@caller is the address that malloc returns to). */
+void *hs_malloc_slow(size_t size, const void *caller) HS_HIDDEN;
+
+/* memalign(3) as glibc has it, errno included. */
+void *hs_memalign(size_t align, size_t size) HS_HIDDEN;
+
+/* The straight line of malloc; NULL: take hs_malloc_slow(). */
+static HS_ALWAYS_INLINE void *hs_malloc_fast(size_t size)
+{
+	if (hs_unlikely(size > HS_CALLER_MIN_BYTES))
+		return NULL;
+	return hs_heap_malloc(size);
+}
+
+static HS_ALWAYS_INLINE void hs_free_inline(void *p)
+{
+	if (hs_likely(hs_region_contains(p)))
+		hs_heap_free(p);
+	else if (p)
+		hs_foreign_free(p);
+}
+
+static HS_ALWAYS_INLINE bool hs_malloc_is_ours(void)
+{
+	return hs_likely(malloc == hs_malloc);
+}
+
+static HS_ALWAYS_INLINE bool hs_free_is_ours(void)
+{
+	return hs_likely(free == hs_free);
+}
+
+#endif

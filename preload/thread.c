@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "preload/thread.h"
+
+#include <limits.h>
+#include <pthread.h>
+
+#include "cow.h"
+#include "heap.h"
+
+/* pthread_setspecific() of keys below this writes into the thread's
+ * descriptor; above, it calls calloc. */
+#define NR_INLINE_KEYS 32
+
+static pthread_key_t exit_key;
+static bool have_key;
+
+static void at_thread_exit(void *value)
+{
+	uintptr_t round = (uintptr_t)value;
+
+	/* Every destructor that may run after this one gets its blocks from
+	 * the heap it knows; only the last round gives it away. */
+	if (round < PTHREAD_DESTRUCTOR_ITERATIONS) {
+		pthread_setspecific(exit_key, (void *)(round + 1));
+		return;
+	}
+	hs_inflight_thread_exit();
+	hs_heap_thread_exit();
+}
+
+void hs_thread_attach(void)
+{
+	if (have_key && !pthread_getspecific(exit_key))
+		pthread_setspecific(exit_key, (void *)1);
+}
+
+/* Take the inline key with the highest index that is free, so that in each
+ * round our destructor comes after those of the keys below it. */
+static bool create_last_inline_key(void)
+{
+	pthread_key_t keys[NR_INLINE_KEYS];
+	size_t nr = 0, i;
+
+	while (nr < NR_INLINE_KEYS &&
+	       pthread_key_create(&keys[nr], at_thread_exit) == 0) {
+		if (keys[nr++] >= NR_INLINE_KEYS - 1)
+			break;
+	}
+	for (i = 0; i + 1 < nr; i++)
+		pthread_key_delete(keys[i]);
+	if (nr)
+		exit_key = keys[nr - 1];
+	return nr != 0;
+}
+
+void hs_thread_init(void)
+{
+	have_key = create_last_inline_key();
+	hs_heap_thread_attach_hook = hs_thread_attach;
+	/* The heap of the first thread is older than the hook. */
+	hs_thread_attach();
+}
