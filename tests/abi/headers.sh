@@ -6,7 +6,8 @@
 : "${CC=cc}" "${CXX=c++}"
 flags="-Wall -Wextra -Werror -fsyntax-only"
 ours="-include $top_builddir/build-config.h -iquote $top_srcdir/lib
-	-iquote $top_builddir/lib -iquote $top_srcdir"
+	-iquote $top_builddir/lib -iquote $top_builddir/preload
+	-iquote $top_builddir/tools -iquote $top_srcdir"
 bad=0 nr=0
 
 compile() { # HEADER COMMAND...
