@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * hugectl - run a program with its memory on huge pages.
+ *
+ * Turns options into environment variables, puts the shim in front of
+ * LD_PRELOAD and executes the program.  Exit status as env(1): 125 when hugectl
+ * fails, 126 and 127 when the program cannot be run or found, else the
+ * program's own.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "env.h"
+#include "target.h"
+#include "version.h"
+
+enum { STATUS_OWN = 125, STATUS_INVOKE = 126, STATUS_NOT_FOUND = 127 };
+
+/* libhugetlbfs counts one level below our first. */
+enum { OUR_VERBOSE_MAX = 3, OLD_VERBOSE_DEFAULT = 1, OLD_VERBOSE_MAX = 99 };
+
+struct request {
+	struct env env;
+	bool preload;
+	bool force_preload;
+	bool bare_name; /* --library-use-path */
+	bool dry_run;
+	const char *library_dir;
+	int verbose; /* ours; -1: not asked for */
+};
+
+static const char variables[] =
+#include "tools/hugectl_help.h"
+	;
+
+static void fail(const char *fmt, ...)
+	__attribute__((noreturn, format(printf, 1, 2)));
+static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void vsay(const char *fmt, va_list ap)
+{
+	char line[PATH_MAX + 256];
+
+	vsnprintf(line, sizeof(line), fmt, ap);
+	fprintf(stderr, "hugectl: %s\n", line);
+}
+
+static void say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsay(fmt, ap);
+	va_end(ap);
+}
+
+static void fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsay(fmt, ap);
+	va_end(ap);
+	exit(STATUS_OWN);
+}
+
+enum {
+	OPT_HEAP = 256,
+	OPT_THP,
+	OPT_PAGE_SIZE,
+	OPT_FALLBACK,
+	OPT_LIMIT,
+	OPT_STATS,
+	OPT_JSON,
+	OPT_NO_INHERIT,
+	OPT_COW,
+	OPT_DRY_RUN,
+	OPT_FORCE_PRELOAD,
+	OPT_NO_PRELOAD,
+	OPT_NO_RESERVE,
+	OPT_LIBRARY_USE_PATH,
+	OPT_LIBRARY_PATH,
+	OPT_DISABLE,
+	OPT_SHM,
+	OPT_SEGMENT,
+	OPT_VERBOSE,
+};
+
+static const struct option options[] = {
+	{ "heap", optional_argument, NULL, OPT_HEAP },
+	{ "thp", no_argument, NULL, OPT_THP },
+	{ "page-size", required_argument, NULL, OPT_PAGE_SIZE },
+	{ "fallback", required_argument, NULL, OPT_FALLBACK },
+	{ "limit", required_argument, NULL, OPT_LIMIT },
+	{ "stats", optional_argument, NULL, OPT_STATS },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "no-inherit", no_argument, NULL, OPT_NO_INHERIT },
+	{ "cow", required_argument, NULL, OPT_COW },
+	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+	{ "force-preload", no_argument, NULL, OPT_FORCE_PRELOAD },
+	{ "no-preload", no_argument, NULL, OPT_NO_PRELOAD },
+	{ "no-reserve", no_argument, NULL, OPT_NO_RESERVE },
+	{ "library-use-path", no_argument, NULL, OPT_LIBRARY_USE_PATH },
+	{ "library-path", required_argument, NULL, OPT_LIBRARY_PATH },
+	{ "disable", optional_argument, NULL, OPT_DISABLE },
+	{ "shm", optional_argument, NULL, OPT_SHM },
+	{ "text", optional_argument, NULL, OPT_SEGMENT },
+	{ "data", optional_argument, NULL, OPT_SEGMENT },
+	{ "bss", optional_argument, NULL, OPT_SEGMENT },
+	{ "share-text", no_argument, NULL, OPT_SEGMENT },
+	{ "verbose", optional_argument, NULL, OPT_VERBOSE },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void print_help(void)
+{
+	printf("Usage: hugectl [OPTION]... [--] COMMAND [ARGUMENT]...\n"
+	       "Run COMMAND with its heap on huge pages.\n\n"
+	       "  --heap[=SIZE|yes|no|thp]  back malloc memory (the default)\n"
+	       "  --thp                     with transparent huge pages only\n"
+	       "  --page-size=SIZE          huge page size, such as 2M or 1G\n"
+	       "  --fallback=try|on|off     without huge pages: use others, use "
+	       "only\n"
+	       "                            others, or fail the allocation\n"
+	       "  --limit=SIZE|PERCENT%%     most huge page memory of a "
+	       "process\n"
+	       "  --stats[=FILE]            report at exit (standard error)\n"
+	       "  --json                    the report as one JSON object\n"
+	       "  --no-inherit              not for programs it starts\n"
+	       "  --cow=kernel              who copies pages after a fork\n"
+	       "  --dry-run                 print the environment, run "
+	       "nothing\n"
+	       "  -v, --verbose[=N]         say more, or as much as N (0..3)\n"
+	       "  -q                        say less\n"
+	       "  -h, --help                this text\n"
+	       "  -V, --version             the version\n\n");
+	printf("As libhugetlbfs's hugectl:\n"
+	       "  --no-preload              leave LD_PRELOAD alone\n"
+	       "  --force-preload           preload whatever COMMAND looks "
+	       "like\n"
+	       "  --no-reserve              accepted: nothing is reserved\n"
+	       "  --disable                 accepted: no segment is remapped\n"
+	       "  --library-use-path        let the loader search the library\n"
+	       "  --library-path=DIR        the library is in DIR or DIR/lib\n\n"
+	       "Variables that the library reads (libhugeshim(7)):\n%s",
+	       variables);
+}
+
+/* One parser for all: a value is good if the library will take it. */
+static void set_checked(struct request *request, const char *option,
+			const char *variable, const char *value)
+{
+	char why[160];
+
+	if (hs_config_check(variable, value, why, sizeof(why)))
+		fail("%s: %s", option, why);
+	env_set(&request->env, variable, value);
+}
+
+static void set_heap(struct request *request, const char *value)
+{
+	if (value == NULL)
+		value = "yes";
+	set_checked(request, "--heap", "HUGESHIM_HEAP", value);
+	env_set(&request->env, "HUGETLB_MORECORE", value);
+}
+
+/* Absolute, because the program may leave the directory; and found out now,
+ * not when the program has run for a day. */
+static void set_stats(struct request *request, const char *value)
+{
+	char path[2 * PATH_MAX], dir[PATH_MAX], *slash;
+	struct stat st;
+
+	if (value == NULL || !strcmp(value, "-")) {
+		env_set(&request->env, "HUGESHIM_STATS", "-");
+		return;
+	}
+	if (*value == '\0')
+		fail("--stats: '' is not a file");
+	if (*value == '/')
+		dir[0] = '\0';
+	else if (getcwd(dir, sizeof(dir)) == NULL)
+		fail("--stats: no working directory: %s", strerror(errno));
+	snprintf(path, sizeof(path), "%s%s%s", dir, *dir ? "/" : "", value);
+	set_checked(request, "--stats", "HUGESHIM_STATS", path);
+	slash = strrchr(path, '/');
+	slash[1] = '\0';
+	if (stat(path, &st) || !S_ISDIR(st.st_mode))
+		fail("--stats: '%s' is in no directory", value);
+}
+
+static int parse_verbose(const char *text)
+{
+	char *end;
+	long level = strtol(text, &end, 10);
+
+	if (!isdigit((unsigned char)*text) || *end != '\0' || level > 99)
+		fail("--verbose: '%s' is not a number from 0 to 3", text);
+	return level > OUR_VERBOSE_MAX ? OUR_VERBOSE_MAX : (int)level;
+}
+
+static int environment_verbose(void)
+{
+	const char *text = getenv("HUGESHIM_VERBOSE");
+
+	return text != NULL && isdigit((unsigned char)*text) ? atoi(text) : 0;
+}
+
+static void change_verbose(struct request *request, int by)
+{
+	int level = request->verbose < 0 ? environment_verbose()
+					 : request->verbose;
+
+	level += by;
+	request->verbose = level < 0		      ? 0
+			   : level > OUR_VERBOSE_MAX ? OUR_VERBOSE_MAX
+						      : level;
+}
+
+/* "--verbose 3" is how libhugetlbfs's hugectl wants it. */
+static void set_verbose(struct request *request, char **argv, const char *value)
+{
+	const char *next = argv[optind];
+
+	if (value == NULL && next != NULL && *next != '\0' &&
+	    next[strspn(next, "0123456789")] == '\0') {
+		value = next;
+		optind++;
+	}
+	if (value != NULL)
+		request->verbose = parse_verbose(value);
+	else
+		change_verbose(request, 1);
+}
+
+static void set_option(struct request *request, int option, const char *name,
+		       char **argv)
+{
+	struct env *env = &request->env;
+
+	switch (option) {
+	case OPT_HEAP:
+		set_heap(request, optarg);
+		break;
+	case OPT_THP:
+		set_heap(request, "thp");
+		break;
+	case OPT_PAGE_SIZE:
+		set_checked(request, "--page-size", "HUGESHIM_PAGE_SIZE",
+			    optarg);
+		break;
+	case OPT_FALLBACK:
+		set_checked(request, "--fallback", "HUGESHIM_FALLBACK", optarg);
+		break;
+	case OPT_LIMIT:
+		set_checked(request, "--limit", "HUGESHIM_LIMIT", optarg);
+		break;
+	case OPT_STATS:
+		set_stats(request, optarg);
+		break;
+	case OPT_JSON:
+		env_set(env, "HUGESHIM_STATS_FORMAT", "json");
+		break;
+	case OPT_NO_INHERIT:
+		env_set(env, "HUGESHIM_INHERIT", "no");
+		break;
+	case OPT_COW:
+		set_checked(request, "--cow", "HUGESHIM_COW", optarg);
+		break;
+	case OPT_DRY_RUN:
+		request->dry_run = true;
+		break;
+	case OPT_FORCE_PRELOAD:
+		request->preload = true;
+		request->force_preload = true;
+		break;
+	case OPT_NO_PRELOAD:
+		request->preload = false;
+		break;
+	case OPT_NO_RESERVE:
+		env_set(env, "HUGETLB_NO_RESERVE", "yes");
+		break;
+	case OPT_LIBRARY_USE_PATH:
+		request->bare_name = true;
+		break;
+	case OPT_LIBRARY_PATH:
+		request->library_dir = optarg;
+		break;
+	case OPT_DISABLE:
+		env_set(env, "HUGETLB_ELFMAP", "no");
+		break;
+	case OPT_SHM:
+		fail("--shm: System V shared memory is not offered, only the "
+		     "heap");
+	case OPT_SEGMENT:
+		fail("--%s: program segments are not offered, only the heap",
+		     name);
+	case OPT_VERBOSE:
+		set_verbose(request, argv, optarg);
+		break;
+	case 'v':
+		change_verbose(request, 1);
+		break;
+	case 'q':
+		change_verbose(request, -1);
+		break;
+	case 'h':
+		print_help();
+		exit(0);
+	case 'V':
+		printf("hugectl (%s)\n", hs_version);
+		exit(0);
+	default:
+		exit(STATUS_OWN); /* getopt_long has said why */
+	}
+}
+
+static void parse(struct request *request, int argc, char **argv)
+{
+	static char name[] = "hugectl"; /* in what getopt_long says */
+	int option, index;
+
+	argv[0] = name;
+	for (;;) {
+		index = 0;
+		option = getopt_long(argc, argv, "+hvqV", options, &index);
+		if (option == -1)
+			break;
+		set_option(request, option, options[index].name, argv);
+	}
+	if (argv[optind] == NULL && !request->dry_run)
+		fail("no command to run; see hugectl --help");
+	if (env_get(&request->env, "HUGESHIM_STATS_FORMAT") != NULL &&
+	    env_get(&request->env, "HUGESHIM_STATS") == NULL &&
+	    getenv("HUGESHIM_STATS") == NULL)
+		env_set(&request->env, "HUGESHIM_STATS", "-");
+}
+
+/* For programs that are linked with libhugetlbfs: its level, one above ours. */
+static void expose_verbose(struct request *request)
+{
+	const char *old = getenv("HUGETLB_VERBOSE");
+	int level = old != NULL ? atoi(old) : OLD_VERBOSE_DEFAULT;
+	char text[16];
+
+	if (getenv("HUGETLB_DEBUG") != NULL)
+		level = OLD_VERBOSE_MAX;
+	if (request->verbose >= 0) {
+		snprintf(text, sizeof(text), "%d", request->verbose);
+		env_set(&request->env, "HUGESHIM_VERBOSE", text);
+		level = request->verbose + 1;
+	}
+	snprintf(text, sizeof(text), "%d", level);
+	env_set(&request->env, "HUGETLB_VERBOSE", text);
+}
+
+static void add_preload(struct request *request)
+{
+	char path[PATH_MAX] = "libhugeshim.so";
+
+	if (!request->bare_name &&
+	    env_find_library(request->library_dir, path, sizeof(path)))
+		fail("libhugeshim.so is not in %s; say where by --library-path",
+		     path);
+	if (env_preload(&request->env, path))
+		fail("'%s': the loader takes no name with blanks or colons",
+		     path);
+}
+
+/* True when preloading makes sense. */
+static bool check_target(const struct request *request, struct target *target)
+{
+	const char *consequence = "runs without huge pages";
+
+	target_inspect(target);
+	if (target->obstacle == TARGET_NONE)
+		return true;
+	if (request->force_preload)
+		consequence = "preloading all the same";
+	if (strcmp(target->path, target->binary))
+		say("%s: its interpreter %s is %s; %s", target->path,
+		    target->binary, target_explain(target), consequence);
+	else
+		say("%s is %s; %s", target->path, target_explain(target),
+		    consequence);
+	return request->force_preload;
+}
+
+/* A file without a header that the kernel knows is a script for sh, as for
+ * execvp(); a program of another machine is not. */
+static void run_by_shell(const struct target *target, char **argv)
+{
+	static char shell[] = "/bin/sh";
+	size_t nr = 0;
+	char **args;
+
+	while (argv[nr] != NULL)
+		nr++;
+	args = calloc(nr + 2, sizeof(*args));
+	if (args == NULL)
+		fail("out of memory");
+	args[0] = shell;
+	args[1] = (char *)target->path;
+	memcpy(args + 2, argv + 1, nr * sizeof(*args));
+	execv(shell, args);
+}
+
+static int run(const struct target *target, int find_error, char **argv)
+{
+	if (find_error == 0) {
+		execv(target->path, argv);
+		find_error = errno;
+		if (find_error == ENOEXEC && !target->is_elf) {
+			run_by_shell(target, argv);
+			find_error = errno;
+		}
+	}
+	say("%s: %s", target->path, strerror(find_error));
+	return find_error == ENOENT ? STATUS_NOT_FOUND : STATUS_INVOKE;
+}
+
+static void show(const struct env *env)
+{
+	unsigned i;
+
+	for (i = 0; i < env->nr; i++)
+		say("%s=%s", env->entry[i].name, env->entry[i].value);
+}
+
+int main(int argc, char **argv)
+{
+	static struct request request = { .preload = true, .verbose = -1 };
+	static struct target target;
+	int find_error = 0;
+	bool use = true;
+
+	parse(&request, argc, argv);
+	expose_verbose(&request);
+	if (request.preload)
+		add_preload(&request);
+	argv += optind;
+	if (*argv != NULL) {
+		find_error = target_find(*argv, &target);
+		if (find_error == 0 && request.preload)
+			use = check_target(&request, &target);
+	}
+	if (!use)
+		request.env.nr = 0;
+	if (request.dry_run) {
+		env_print(&request.env);
+		return fflush(stdout) || ferror(stdout) ? STATUS_OWN : 0;
+	}
+	if (request.verbose >= 2)
+		show(&request.env);
+	env_apply(&request.env);
+	return run(&target, find_error, argv);
+}
