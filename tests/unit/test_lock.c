@@ -361,6 +361,7 @@ START_TEST(orphans_of_orphans)
 }
 END_TEST
 
+#ifndef __SANITIZE_THREAD__
 /* vfork and threads share the memory: nothing is wiped, nothing is taken. */
 START_TEST(shared_memory_is_no_orphan)
 {
@@ -375,6 +376,7 @@ START_TEST(shared_memory_is_no_orphan)
 	hs_lock_release(&lock);
 }
 END_TEST
+#endif
 
 static void *fail_mmap(void *addr HS_UNUSED, size_t len HS_UNUSED,
 		       int prot HS_UNUSED, int flags HS_UNUSED,
@@ -481,7 +483,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc, orphan_is_tried);
 	tcase_add_test(tc, orphan_for_prefork);
 	tcase_add_test(tc, orphans_of_orphans);
+#ifndef __SANITIZE_THREAD__ /* which makes a fork of vfork */
 	tcase_add_test(tc, shared_memory_is_no_orphan);
+#endif
 	tcase_add_test(tc, no_sentinel_to_be_had);
 	add_order(tc);
 }

@@ -284,7 +284,9 @@ END_TEST
 
 START_TEST(limits)
 {
-	struct rlimit limit = { .rlim_cur = 1 << 30, .rlim_max = 1 << 30 };
+	/* Above what the sanitizers map. */
+	const size_t large = (size_t)1 << 46;
+	struct rlimit limit = { .rlim_cur = large, .rlim_max = large };
 	size_t limit_bytes = 1;
 
 	ck_assert(!hs_probe_address_space_limited(&limit_bytes));
@@ -292,7 +294,7 @@ START_TEST(limits)
 	ck_assert(!hs_probe_data_limited());
 	setrlimit(RLIMIT_AS, &limit);
 	ck_assert(hs_probe_address_space_limited(&limit_bytes));
-	ck_assert_uint_eq(limit_bytes, 1 << 30);
+	ck_assert_uint_eq(limit_bytes, large);
 	ck_assert(hs_probe_address_space_limited(NULL));
 	ck_assert(!hs_probe_data_limited());
 	setrlimit(RLIMIT_DATA, &limit);
