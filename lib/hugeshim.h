@@ -7,8 +7,14 @@
 
 #include "base.h"
 
-/* Idempotent; called by the preload's initfirst constructor or by the first
- * intercepted call, whichever is first (ld.so is single-threaded then). */
+/* What the first intercepted call needs, whoever makes it (ld.so and other
+ * constructors may be before ours): idempotent, cheap.  Until hs_start() the
+ * configuration is the built-in default, under which the first MiB of heap is
+ * on base pages, so nothing is decided too early. */
 void hs_init(void);
+
+/* From the preload's initfirst constructor: read the configuration.  @envp as
+ * the kernel gave it.  Once, before any thread. */
+void hs_start(char *const *envp);
 
 #endif

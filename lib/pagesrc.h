@@ -32,6 +32,11 @@ extern const struct hs_pagesrc hs_pagesrc_mount;   /* hugetlbfs mount */
 extern const struct hs_pagesrc hs_pagesrc_thp;     /* base + MADV_HUGEPAGE */
 extern const struct hs_pagesrc hs_pagesrc_base;
 
+/* Give [addr, addr + len) pages of this process's own, present and writable:
+ * absent ones are taken, shared ones copied by the kernel.  0, or -errno (with
+ * part of it done) when there is none to be had; never a signal. */
+int hs_pagesrc_own(void *addr, size_t len);
+
 /* The hugetlb source that the configuration asks for. */
 const struct hs_pagesrc *hs_pagesrc_huge(void);
 

@@ -299,7 +299,7 @@ static int read_meminfo_pool(size_t huge_page_bytes, const char *key,
 }
 
 /* Pages the pool has, and those it may take from the system beyond that. */
-static size_t probe_pool(size_t huge_page_bytes)
+size_t hs_probe_pool_size(size_t huge_page_bytes)
 {
 	size_t pages;
 	size_t overcommit;
@@ -315,7 +315,7 @@ static size_t probe_pool(size_t huge_page_bytes)
 	return pages + overcommit;
 }
 
-const struct hs_probe *hs_probe_run(size_t huge_page_bytes)
+const struct hs_probe *hs_probe_run(void)
 {
 	bool thp_disabled;
 
@@ -324,7 +324,6 @@ const struct hs_probe *hs_probe_run(size_t huge_page_bytes)
 	thp_disabled = probe_process();
 	probe_vm();
 	probe.thp = probe_thp(thp_disabled);
-	probe.pool_pages = probe_pool(huge_page_bytes);
 	probe.ran = true;
 	if (!probe.seccomp)
 		hs_log_guard(true);

@@ -20,9 +20,6 @@ struct hs_probe {
 	bool seccomp;         /* a seccomp filter is on (or cannot be told) */
 	bool overcommit_never;/* vm.overcommit_memory is 2 */
 	enum hs_thp_mode thp; /* what MADV_HUGEPAGE can get; prctl considered */
-	size_t pool_pages;    /* of the size in use: nr_hugepages and what may
-			       * be overcommitted; SIZE_MAX when it cannot be
-			       * told */
 	size_t max_map_count; /* vm.max_map_count, 65530 when unknown */
 };
 
@@ -31,7 +28,11 @@ struct hs_probe {
 size_t hs_probe_default_huge_size(void);
 
 /* Fill the struct once; later calls return at once. */
-const struct hs_probe *hs_probe_run(size_t huge_page_bytes);
+const struct hs_probe *hs_probe_run(void);
+
+/* Pages in the pool of that size now and what may still be overcommitted;
+ * SIZE_MAX when it cannot be told. */
+size_t hs_probe_pool_size(size_t huge_page_bytes);
 
 /* Pages of that size that the pool could give now: free ones and what may
  * still be overcommitted; -errno when it cannot be told. */

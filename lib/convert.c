@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "convert.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "config.h"
+#include "pagesrc.h"
+#include "probe.h"
+#include "region_internal.h"
+#include "rescue.h"
+#include "stats.h"
+#include "sys.h"
+
+static bool stage_mapped;
+
+static char *slot_addr(const struct hs_slot *slot)
+{
+	return hs_region_slot_addr((size_t)(slot - hs_arena.slots));
+}
+
+/* Right behind the arena; the reservation includes it. */
+static char *stage_addr(void)
+{
+	return (char *)hs_arena.base + hs_arena.max_bytes;
+}
+
+static char *charge_addr(size_t index)
+{
+	return stage_addr() + hs_region_slot_bytes() +
+	       (index << hs_arena.slot_shift);
+}
+
+bool hs_convert_charges(void)
+{
+	return hs_probe_run()->overcommit_never;
+}
+
+int hs_convert_charge(size_t first, size_t nr)
+{
+	size_t len = nr << hs_arena.slot_shift;
+
+	if (!hs_convert_charges())
+		return 0;
+	return hs_pagesrc_base.map(charge_addr(first), len, 0, false) ?
+		       -ENOMEM :
+		       0;
+}
+
+void hs_convert_uncharge(size_t first, size_t nr)
+{
+	if (hs_convert_charges())
+		hs_sys.munmap(charge_addr(first), nr << hs_arena.slot_shift);
+}
+
+static const struct hs_pagesrc *stage_source(void)
+{
+	if (hs_region.restricted || hs_config->backing != HS_BACKING_AUTO)
+		return &hs_pagesrc_base;
+	return &hs_pagesrc_thp;
+}
+
+/* The stage is ours in the reservation, and in use again only after a
+ * conversion took it away. */
+static int map_stage(void)
+{
+	size_t len = hs_region_slot_bytes();
+	int err;
+
+	if (stage_mapped)
+		return 0;
+	err = stage_source()->map(stage_addr(), len, len, hs_arena.reserved);
+	stage_mapped = err == 0;
+	return err;
+}
+
+int hs_convert_init(void)
+{
+	int err;
+
+	hs_lock_acquire(&hs_rescue_lock);
+	err = map_stage();
+	hs_lock_release(&hs_rescue_lock);
+	return err;
+}
+
+/* An untouched slot has nothing to copy, and reading it could fault. */
+static bool has_page(struct hs_slot *slot)
+{
+	unsigned char vec = 0;
+
+	if (hs_slot_state(slot) == HS_SLOT_HUGE)
+		return true;
+	return hs_sys.mincore(slot_addr(slot), hs_sys_page_size(), &vec) != 0 ||
+	       (vec & 1);
+}
+
+/* Copy the slot to @from and put that in its place. */
+static int replace(struct hs_slot *slot, char *from)
+{
+	char *addr = slot_addr(slot);
+	size_t len = hs_region_slot_bytes();
+	void *p;
+	int err = hs_sys.mprotect(addr, len, PROT_READ);
+
+	if (err)
+		return err;
+	if (has_page(slot))
+		memcpy(from, addr, len);
+	p = hs_sys.mremap(from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, addr);
+	if (!hs_sys_is_err(p))
+		return 0;
+	hs_sys.mprotect(addr, len, PROT_READ | PROT_WRITE);
+	return hs_sys_err(p);
+}
+
+int hs_convert_to_base_locked(struct hs_slot *slot)
+{
+	size_t index = (size_t)(slot - hs_arena.slots);
+	bool charged = hs_convert_charges();
+	int err = charged ? 0 : map_stage();
+
+	if (err)
+		return err;
+	err = replace(slot, charged ? charge_addr(index) : stage_addr());
+	if (err)
+		return err;
+	slot->premapped = 0;
+	slot->vma_start = 1;
+	if (index + 1 < hs_region.map.nr_slots)
+		(slot + 1)->vma_start = 1;
+	slot->thp = !charged && stage_source() == &hs_pagesrc_thp;
+	slot->mapped_units =
+		(uint32_t)(hs_region_slot_bytes() >> HS_UNIT_SHIFT);
+	hs_slot_set_state(slot, HS_SLOT_BASE);
+	hs_stats_count(HS_STAT_CONVERT);
+	atomic_fetch_add(&hs_region.nr_vmas, 2);
+	if (!charged) {
+		stage_mapped = false;
+		map_stage();
+	}
+	return 0;
+}

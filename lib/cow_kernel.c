@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cow_kernel.c - the copy is the kernel's, 2 MiB at the first write; where no
+ * huge page can be had for it, the rescue's.
+ *
+ * What the rescue cannot catch is the kernel's own write in a call that was
+ * already under way when the fork made its buffer shared: EFAULT, and a
+ * datagram lost.  So the slots of calls in flight are left out of the fork:
+ *
+ *   prefork   copy each such slot to base pages; MADV_DONTFORK on the slot
+ *   parent    MADV_DOFORK; drop the copy: the slot was never shared
+ *   child     the copy moves into the hole
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "convert.h"
+#include "cow.h"
+#include "inflight.h"
+#include "log.h"
+#include "pagesrc.h"
+#include "region_internal.h"
+#include "stats.h"
+#include "sys.h"
+
+#define KEPT_MAX 256
+
+static struct kept {
+	struct hs_slot *slot;
+	char *copy; /* NULL: the slot has no page, so zeros will do */
+	bool frozen;
+} kept[KEPT_MAX];
+static unsigned nr_kept;
+
+static char *addr_of(const struct hs_slot *slot)
+{
+	return hs_region_slot_addr((size_t)(slot - hs_arena.slots));
+}
+
+static bool is_kept(const struct hs_slot *slot)
+{
+	for (unsigned i = 0; i < nr_kept; i++)
+		if (kept[i].slot == slot)
+			return true;
+	return false;
+}
+
+/* 0 and the copy (or NULL when there is nothing to copy). */
+static int copy_slot(struct hs_slot *slot, char **copy)
+{
+	size_t len = hs_region_slot_bytes();
+	unsigned char vec = 0;
+	char *p;
+
+	*copy = NULL;
+	if (hs_slot_state(slot) == HS_SLOT_LAZY &&
+	    hs_sys.mincore(addr_of(slot), hs_sys_page_size(), &vec) == 0 &&
+	    !(vec & 1))
+		return 0;
+	p = hs_sys.mmap(NULL, len, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (hs_sys_is_err(p))
+		return hs_sys_err(p);
+	memcpy(p, addr_of(slot), len);
+	*copy = p;
+	return 0;
+}
+
+static int keep(struct hs_slot *slot)
+{
+	size_t len = hs_region_slot_bytes();
+	struct kept *k = &kept[nr_kept];
+	int err;
+
+	if (nr_kept == KEPT_MAX)
+		return -ENOMEM;
+	err = copy_slot(slot, &k->copy);
+	if (err)
+		return err;
+	err = hs_sys.madvise(addr_of(slot), len, MADV_DONTFORK);
+	if (err) {
+		if (k->copy)
+			hs_sys.munmap(k->copy, len);
+		return err;
+	}
+	k->slot = slot;
+	k->frozen = hs_slot_is_frozen(slot);
+	nr_kept++;
+	return 0;
+}
+
+static void visit_range(const void *addr, size_t len)
+{
+	const char *p = (const char *)hs_align_down((uintptr_t)addr,
+						    hs_region_slot_bytes());
+	const char *end = (const char *)addr + len;
+
+	for (; p < end; p += hs_region_slot_bytes()) {
+		struct hs_slot *slot;
+		enum hs_slot_state state;
+
+		if (!hs_region_contains(p))
+			continue;
+		slot = hs_region_slot(p);
+		state = hs_slot_state(slot);
+		if (state != HS_SLOT_HUGE && state != HS_SLOT_LAZY)
+			continue;
+		/* Converting risks one call in flight; nothing else is left. */
+		if (!is_kept(slot) && keep(slot))
+			hs_convert_to_base_locked(slot);
+	}
+}
+
+/* pre: hs_region_lock and hs_rescue_lock are held. */
+static void prefork(void)
+{
+	nr_kept = 0;
+	if (atomic_load_explicit(&hs_region.nr_pool, memory_order_relaxed))
+		hs_inflight_visit(visit_range);
+}
+
+/* Every other page is shared from here on. */
+static uint32_t new_epoch(void)
+{
+	return atomic_fetch_add_explicit(&hs_arena.epoch, 1,
+					 memory_order_relaxed) + 1;
+}
+
+static void postfork_parent(void)
+{
+	size_t len = hs_region_slot_bytes();
+	uint32_t epoch = new_epoch();
+
+	for (unsigned i = 0; i < nr_kept; i++) {
+		hs_sys.madvise(addr_of(kept[i].slot), len, MADV_DOFORK);
+		if (kept[i].copy)
+			hs_sys.munmap(kept[i].copy, len);
+		if (!kept[i].frozen)
+			atomic_store_explicit(&kept[i].slot->epoch, epoch,
+					      memory_order_relaxed);
+	}
+	nr_kept = 0;
+}
+
+static int fill_hole(const struct kept *k)
+{
+	size_t len = hs_region_slot_bytes();
+	char *addr = addr_of(k->slot);
+	void *p;
+
+	if (!k->copy)
+		return hs_pagesrc_base.map(addr, len, len, true);
+	p = hs_sys.mremap(k->copy, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
+			  addr);
+	return hs_sys_is_err(p) ? hs_sys_err(p) : 0;
+}
+
+static void postfork_child(void)
+{
+	new_epoch();
+	for (unsigned i = 0; i < nr_kept; i++) {
+		struct hs_slot *slot = kept[i].slot;
+
+		if (fill_hole(&kept[i]))
+			hs_log_fatal("fork: the child cannot map its copy of "
+				     "%p", (void *)addr_of(slot));
+		slot->premapped = 0;
+		slot->vma_start = 1;
+		slot->thp = 0;
+		slot->mapped_units = (uint32_t)(hs_region_slot_bytes() >>
+						HS_UNIT_SHIFT);
+		hs_slot_set_state(slot, HS_SLOT_BASE);
+		hs_convert_uncharge((size_t)(slot - hs_arena.slots), 1);
+	}
+	nr_kept = 0;
+}
+
+const struct hs_cow_engine_ops hs_cow_kernel = {
+	.name = "kernel",
+	.prefork = prefork,
+	.postfork_parent = postfork_parent,
+	.postfork_child = postfork_child,
+};

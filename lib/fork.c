@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fork.c - the one sequence around every fork that can be seen.
+ *
+ *   time      thread that forks            other threads      who owns a page
+ *   prepare   fork lock, gate shut,        calls with arena   the process
+ *             all locks in rank order      buffers wait; the
+ *             slots of calls in flight     rest runs until it
+ *             copied, MADV_DONTFORK        needs a lock
+ *   fork      kernel shares every page     stores go on       both; kept slots:
+ *             but the kept ones                               the parent
+ *   parent    epoch + 1 (all HUGE slots    wait               as above
+ *             are FROZEN), kept slots
+ *             DOFORK, locks, gate open
+ *   child     epoch + 1, copies into the   are not there:     copies: the child
+ *             holes, locks and records     their heaps are
+ *             of other threads reset       idle
+ *   first     kernel copies 2 MiB, or      the same           the writer has its
+ *   write     SIGBUS: rescue copies to                        own copy
+ *             base pages
+ *   exit      the other side is sole owner: the kernel lets it write in place
+ *
+ * A fork that is not seen (a raw system call) shares the locks as they were:
+ * lock.c takes them over by generation; pages are safe as they are the
+ * kernel's to copy.
+ */
+#include "fork.h"
+
+#include "cow.h"
+#include "heap.h"
+#include "inflight.h"
+#include "lock.h"
+#include "meta.h"
+#include "region.h"
+#include "rescue.h"
+#include "stats.h"
+
+static struct hs_lock fork_lock = HS_LOCK_INIT(HS_RANK_FORK);
+static struct {
+	unsigned depth; /* prepare handlers that fork again */
+	bool fork, region, rescue, meta;
+} taken;
+
+static const struct hs_cow_engine_ops *const engine = &hs_cow_kernel;
+
+void hs_fork_prepare(void)
+{
+	bool first = hs_lock_prefork(&fork_lock);
+
+	if (!first) {
+		taken.depth++;
+		return;
+	}
+	taken.fork = true;
+	hs_inflight_shut();
+	hs_heap_prefork();
+	taken.region = hs_lock_prefork(&hs_region_lock);
+	taken.rescue = hs_lock_prefork(&hs_rescue_lock);
+	taken.meta = hs_lock_prefork(&hs_meta_lock);
+	engine->prefork();
+}
+
+void hs_fork_parent(void)
+{
+	if (taken.depth > 0) {
+		taken.depth--;
+		return;
+	}
+	engine->postfork_parent();
+	hs_lock_postfork_parent(&hs_meta_lock, taken.meta);
+	hs_lock_postfork_parent(&hs_rescue_lock, taken.rescue);
+	hs_lock_postfork_parent(&hs_region_lock, taken.region);
+	hs_heap_postfork_parent();
+	hs_stats_count(HS_STAT_FORK);
+	hs_inflight_open();
+	hs_lock_postfork_parent(&fork_lock, taken.fork);
+}
+
+void hs_fork_child(void)
+{
+	hs_lock_rearm_sentinel();
+	if (taken.depth > 0) {
+		taken.depth--;
+		return;
+	}
+	hs_inflight_postfork_child();
+	hs_stats_postfork_child();
+	engine->postfork_child();
+	hs_lock_postfork_child(&hs_meta_lock, taken.meta);
+	hs_lock_postfork_child(&hs_rescue_lock, taken.rescue);
+	hs_lock_postfork_child(&hs_region_lock, taken.region);
+	hs_heap_postfork_child();
+	hs_inflight_open();
+	hs_lock_postfork_child(&fork_lock, taken.fork);
+}

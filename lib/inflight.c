@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "inflight.h"
+
+#include "cow.h"
+#include "heap.h"
+#include "lock.h"
+#include "meta.h"
+#include "rescue.h"
+#include "sys.h"
+
+#define RECORD_RANGES 64
+
+struct record {
+	struct record *next;
+	_Atomic uintptr_t owner; /* hs_lock_self(), 0: free for re-use */
+	_Atomic unsigned nr;
+	struct {
+		const void *addr;
+		size_t len;
+	} range[RECORD_RANGES];
+};
+
+static _Atomic(struct record *) records;
+static HS_TLS struct record *mine;
+
+static _Atomic uint32_t gate; /* futex: 1 while a fork is under way */
+static _Atomic uintptr_t gate_owner;
+
+static struct record *take_free(void)
+{
+	struct record *r = atomic_load(&records);
+
+	for (; r; r = r->next) {
+		uintptr_t none = 0;
+
+		if (atomic_compare_exchange_strong(&r->owner, &none,
+						   hs_lock_self()))
+			return r;
+	}
+	return NULL;
+}
+
+/* A handler that interrupted the metadata's lock must not wait for it. */
+static struct record *make_record(void)
+{
+	struct record *r;
+
+	if (hs_lock_is_mine(&hs_meta_lock))
+		return NULL;
+	r = hs_meta_alloc(sizeof(*r), 64);
+	if (!r)
+		return NULL;
+	atomic_store(&r->owner, hs_lock_self());
+	r->next = atomic_load(&records);
+	while (!atomic_compare_exchange_weak(&records, &r->next, r))
+		;
+	return r;
+}
+
+static HS_COLD struct record *get_record(void)
+{
+	struct record *r = take_free();
+
+	if (!r)
+		r = make_record();
+	mine = r;
+	if (r && hs_heap_thread_attach_hook)
+		hs_heap_thread_attach_hook();
+	return r;
+}
+
+static void wait_at_gate(void)
+{
+	while (atomic_load(&gate))
+		hs_sys.futex_wait(&gate, 1, NULL);
+}
+
+/* The places are claimed before they are filled: a handler that comes between
+ * goes on behind them. */
+static void publish(struct record *r, struct hs_inflight *f)
+{
+	unsigned saved = atomic_load_explicit(&r->nr, memory_order_relaxed);
+
+	/* Records of calls that were left by longjmp pile up. */
+	if (saved + f->nr > RECORD_RANGES)
+		saved = 0;
+	f->saved = saved;
+	atomic_store(&r->nr, saved + f->nr);
+	atomic_signal_fence(memory_order_seq_cst);
+	for (unsigned i = 0; i < f->nr; i++) {
+		r->range[saved + i].addr = f->range[i].addr;
+		r->range[saved + i].len = f->range[i].len;
+	}
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+void hs_inflight_begin(struct hs_inflight *f)
+{
+	struct record *r = mine ? mine : get_record();
+
+	while (r) {
+		publish(r, f);
+		if (!atomic_load(&gate) ||
+		    atomic_load(&gate_owner) == hs_lock_self())
+			break;
+		atomic_store(&r->nr, f->saved);
+		wait_at_gate();
+	}
+	for (unsigned i = 0; i < f->nr; i++)
+		hs_rescue_prepare(f->range[i].addr, f->range[i].len);
+}
+
+void hs_inflight_end(struct hs_inflight *f)
+{
+	if (mine)
+		atomic_store_explicit(&mine->nr, f->saved,
+				      memory_order_release);
+}
+
+void hs_inflight_thread_exit(void)
+{
+	struct record *r = mine;
+
+	if (!r)
+		return;
+	mine = NULL;
+	atomic_store(&r->nr, 0);
+	atomic_store(&r->owner, 0);
+}
+
+void hs_inflight_shut(void)
+{
+	atomic_store(&gate_owner, hs_lock_self());
+	atomic_store(&gate, 1);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+void hs_inflight_open(void)
+{
+	atomic_store(&gate, 0);
+	atomic_store(&gate_owner, 0);
+	hs_sys.futex_wake(&gate, INT_MAX);
+}
+
+void hs_inflight_visit(void (*visit)(const void *addr, size_t len))
+{
+	struct record *r = atomic_load(&records);
+
+	for (; r; r = r->next) {
+		unsigned nr = atomic_load(&r->nr);
+
+		for (unsigned i = 0; i < nr && i < RECORD_RANGES; i++)
+			visit(r->range[i].addr, r->range[i].len);
+	}
+}
+
+void hs_inflight_postfork_child(void)
+{
+	struct record *r = atomic_load(&records);
+
+	for (; r; r = r->next) {
+		if (r == mine)
+			continue;
+		atomic_store(&r->nr, 0);
+		atomic_store(&r->owner, 0);
+	}
+}

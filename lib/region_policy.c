@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * region_policy.c - who gets huge pages: configuration, the surroundings, the
+ * cap, the number of kernel mappings.
+ */
+#include "config.h"
+#include "probe.h"
+#include "region_internal.h"
+#include "rescue.h"
+
+#define RUN_MIN 16 /* slots mapped by one call, once the heap has that many */
+#define RUN_MAX 64
+
+static struct {
+	bool decided;
+	bool usable;
+	enum hs_stats_counter reason; /* why not */
+	size_t cap_slots;             /* as of the last look at the pool */
+	size_t max_vmas;
+} policy;
+
+static enum hs_stats_counter refused_by_config(void)
+{
+	if (!hs_config->enabled || !hs_config->heap ||
+	    hs_config->fallback == HS_FALLBACK_ON)
+		return HS_STAT_FALLBACK_CONFIG;
+	if (hs_config->backing != HS_BACKING_AUTO &&
+	    hs_config->backing != HS_BACKING_HUGETLB)
+		return HS_STAT_FALLBACK_CONFIG;
+	return HS_STAT_NR_COUNTERS;
+}
+
+/* Looked at when the heap first outgrows its base pages, not at start. */
+static void decide(void)
+{
+	const struct hs_probe *probe;
+
+	policy.decided = true;
+	policy.max_vmas = SIZE_MAX;
+	policy.reason = refused_by_config();
+	if (policy.reason != HS_STAT_NR_COUNTERS)
+		return;
+	policy.reason = HS_STAT_FALLBACK_SECCOMP;
+	if (hs_region.restricted)
+		return;
+	probe = hs_probe_run();
+	policy.max_vmas = probe->max_map_count / 2;
+	if (probe->seccomp && !hs_config->trust_seccomp)
+		return;
+	policy.reason = HS_STAT_FALLBACK_MAP;
+	if (hs_rescue_init() == 0)
+		policy.usable = true;
+}
+
+static size_t cap_now(void)
+{
+	size_t pages;
+
+	if (hs_config->limit_percent == 0)
+		return hs_config->limit_bytes >> hs_arena.slot_shift;
+	pages = hs_probe_pool_size(hs_region_slot_bytes());
+	if (pages > SIZE_MAX / 100)
+		return SIZE_MAX;
+	return pages * hs_config->limit_percent / 100;
+}
+
+/* The pool may have grown since: look again before refusing. */
+static size_t within_cap(size_t nr)
+{
+	size_t used = atomic_load_explicit(&hs_region.nr_pool,
+					   memory_order_relaxed);
+
+	if (used + nr > policy.cap_slots && !hs_region.restricted)
+		policy.cap_slots = cap_now();
+	if (used >= policy.cap_slots)
+		return 0;
+	return HS_MIN(nr, policy.cap_slots - used);
+}
+
+size_t hs_policy_pool_slots(size_t nr, unsigned flags)
+{
+	size_t allowed;
+
+	if (flags & HS_MAP_BASE)
+		return 0;
+	if (!policy.decided)
+		decide();
+	if (!policy.usable || hs_region.restricted) {
+		hs_policy_note_short(nr, policy.usable ?
+						 HS_STAT_FALLBACK_SECCOMP :
+						 policy.reason);
+		return 0;
+	}
+	if (atomic_load_explicit(&hs_region.nr_vmas, memory_order_relaxed) >=
+	    policy.max_vmas) {
+		hs_policy_note_short(nr, HS_STAT_FALLBACK_MAP_COUNT);
+		return 0;
+	}
+	allowed = within_cap(nr);
+	if (allowed < nr)
+		hs_policy_note_short(nr - allowed,
+				     policy.cap_slots == 0 &&
+						     hs_config->limit_percent ?
+					     HS_STAT_FALLBACK_POOL :
+					     HS_STAT_FALLBACK_LIMIT);
+	return allowed;
+}
+
+/*
+ * Hugetlb mappings never merge and each costs 0.8 us of every fork, so runs
+ * are mapped by one call; a small heap maps little ahead.
+ */
+size_t hs_policy_run_slots(size_t nr)
+{
+	size_t used = atomic_load_explicit(&hs_region.nr_pool,
+					   memory_order_relaxed);
+
+	if (hs_region.limited || nr >= RUN_MAX)
+		return nr;
+	return HS_MAX(nr, HS_MIN(RUN_MAX, HS_MAX(used / 4, RUN_MIN)));
+}
+
+const struct hs_pagesrc *hs_policy_fallback(unsigned flags)
+{
+	if (flags & HS_MAP_BASE)
+		return &hs_pagesrc_base;
+	if (hs_config->fallback == HS_FALLBACK_OFF)
+		return NULL;
+	if (!hs_config->enabled || !hs_config->heap ||
+	    hs_config->backing == HS_BACKING_BASE ||
+	    hs_config->backing == HS_BACKING_HUGETLB || hs_region.restricted)
+		return &hs_pagesrc_base;
+	if (hs_probe_run()->thp == HS_THP_NEVER)
+		return &hs_pagesrc_base;
+	return &hs_pagesrc_thp;
+}
+
+void hs_policy_note_short(size_t nr, enum hs_stats_counter reason)
+{
+	if (nr == 0)
+		return;
+	if (hs_region.limited && reason == HS_STAT_FALLBACK_MAP)
+		reason = HS_STAT_FALLBACK_RLIMIT;
+	hs_stats_fallback(reason);
+	hs_stats_add(reason, nr - 1);
+}

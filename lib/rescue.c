@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rescue.h"
+
+#include <signal.h>
+#include <time.h>
+
+#include "convert.h"
+#include "log.h"
+#include "pagesrc.h"
+#include "region.h"
+#include "stats.h"
+#include "sys.h"
+
+/* What else can be had when neither a huge page nor base pages can: wait for
+ * somebody to free memory, then die as a bare program would. */
+#define WAIT_NS 10000000L
+#define WAIT_TRIES 300
+
+struct hs_lock hs_rescue_lock = HS_LOCK_INIT(HS_RANK_RESCUE);
+int (*hs_trap_install_hook)(void);
+
+int hs_rescue_init(void)
+{
+	int err;
+
+	if (!hs_trap_install_hook)
+		return -ENOSYS;
+	err = hs_convert_init();
+	return err ? err : hs_trap_install_hook();
+}
+
+static char *slot_start(const struct hs_slot *slot)
+{
+	return (char *)hs_arena.base +
+	       ((size_t)(slot - hs_arena.slots) << hs_arena.slot_shift);
+}
+
+/* The page is there and this process's own. */
+static void mark_own(struct hs_slot *slot, uint32_t epoch)
+{
+	if (hs_slot_state(slot) == HS_SLOT_LAZY)
+		hs_slot_set_state(slot, HS_SLOT_HUGE);
+	atomic_store_explicit(&slot->epoch, epoch, memory_order_relaxed);
+}
+
+static bool is_pool(const struct hs_slot *slot)
+{
+	enum hs_slot_state state = hs_slot_state(slot);
+
+	return state == HS_SLOT_LAZY || state == HS_SLOT_HUGE;
+}
+
+/*
+ * Give the slot a page of its own: a huge one (the kernel copies a shared
+ * one), else base pages.  0, or -errno with the slot as before.
+ */
+static int own_locked(struct hs_slot *slot)
+{
+	size_t len = hs_region_slot_bytes();
+	uint32_t epoch = atomic_load_explicit(&hs_arena.epoch,
+					      memory_order_relaxed);
+	bool shared = hs_slot_state(slot) == HS_SLOT_HUGE;
+	int err;
+
+	if (!is_pool(slot))
+		return 0;
+	if (hs_pagesrc_own(slot_start(slot), len) == 0) {
+		mark_own(slot, epoch);
+		return 0;
+	}
+	err = hs_convert_to_base_locked(slot);
+	if (!err)
+		hs_stats_count(shared ? HS_STAT_RESCUE_COW :
+					HS_STAT_RESCUE_TOUCH);
+	return err;
+}
+
+static int own(struct hs_slot *slot)
+{
+	int err;
+
+	hs_lock_acquire(&hs_rescue_lock);
+	err = own_locked(slot);
+	hs_lock_release(&hs_rescue_lock);
+	return err;
+}
+
+static void wait_for_memory(void)
+{
+	static _Atomic uint32_t never_woken;
+	const struct timespec timeout = { .tv_nsec = WAIT_NS };
+
+	hs_sys.futex_wait(&never_woken, 0, &timeout);
+}
+
+static bool rescue_bus(struct hs_slot *slot, const void *addr)
+{
+	int err = 0;
+
+	for (int i = 0; i < WAIT_TRIES; i++) {
+		err = own(slot);
+		if (!err)
+			return hs_slot_state(slot) != HS_SLOT_FREE;
+		wait_for_memory();
+	}
+	hs_stats_count(HS_STAT_RESCUE_FAILED);
+	hs_log(HS_LOG_ERROR,
+	       "no memory for the page at %p: neither huge nor base pages "
+	       "(error %d)",
+	       addr, -err);
+	return false;
+}
+
+/*
+ * A slot is read-only only while it is converted.  By the time this thread
+ * looks that may be over, and a fault that the program made by its own
+ * mprotect looks the same: so one retry for each address.
+ */
+static bool retry_protected(struct hs_slot *slot, const void *addr)
+{
+	static HS_TLS const void *retried;
+
+	hs_lock_acquire(&hs_rescue_lock);
+	hs_lock_release(&hs_rescue_lock);
+	if (is_pool(slot))
+		return true;
+	if (retried == addr)
+		return false;
+	retried = addr;
+	return true;
+}
+
+bool hs_rescue_fault(int sig, int si_code, void *fault_addr)
+{
+	struct hs_slot *slot;
+
+	if (!hs_region_contains(fault_addr) ||
+	    hs_lock_is_mine(&hs_rescue_lock))
+		return false;
+	slot = hs_region_slot(fault_addr);
+	if (sig == SIGBUS && si_code == BUS_ADRERR)
+		return rescue_bus(slot, fault_addr);
+	if (sig == SIGSEGV && si_code == SEGV_ACCERR)
+		return retry_protected(slot, fault_addr);
+	return false;
+}
+
+/* Calls @visit for each slot of the part of [addr, addr + len) that lies in
+ * the arena; stops at the first error. */
+static int for_slots(const void *addr, size_t len,
+		     int (*visit)(struct hs_slot *slot))
+{
+	uintptr_t from = (uintptr_t)addr;
+	uintptr_t to;
+	uintptr_t low = hs_arena.base;
+	uintptr_t high = low + hs_arena.size_bytes;
+
+	if (__builtin_add_overflow(from, len, &to))
+		to = UINTPTR_MAX;
+	from = HS_MAX(from, low);
+	to = HS_MIN(to, high);
+	while (from < to) {
+		int err = visit(hs_region_slot((void *)from));
+
+		if (err)
+			return err;
+		from = hs_align_down(from, hs_region_slot_bytes()) +
+		       hs_region_slot_bytes();
+	}
+	return 0;
+}
+
+static int prepare_slot(struct hs_slot *slot)
+{
+	if (hs_slot_state(slot) == HS_SLOT_LAZY || hs_slot_is_frozen(slot)) {
+		hs_stats_count(HS_STAT_SYSCALL_TOUCH);
+		own(slot);
+	}
+	return 0; /* the call itself reports what could not be had */
+}
+
+void hs_rescue_prepare(const void *addr, size_t len)
+{
+	for_slots(addr, len, prepare_slot);
+}
+
+static int pin_slot(struct hs_slot *slot)
+{
+	int err = 0;
+
+	if (!is_pool(slot))
+		return 0;
+	hs_lock_acquire(&hs_rescue_lock);
+	if (is_pool(slot))
+		err = hs_convert_to_base_locked(slot);
+	hs_lock_release(&hs_rescue_lock);
+	return err;
+}
+
+int hs_rescue_pin_base(const void *addr, size_t len)
+{
+	return for_slots(addr, len, pin_slot);
+}
