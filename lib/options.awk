@@ -65,23 +65,30 @@ function roff(s) { gsub(/-/, "\\-", s); return s }
 # "HUGETLB_VERBOSE:old_verbose HUGETLB_DEBUG" without the types.
 function plain(s) { gsub(/:[a-z_]+/, "", s); gsub(/ /, ", ", s); return s }
 
-function man_option(keyname) {
-	if (name == "-") {
-		noted = noted ".TP\n.B " roff(synonyms) "\nAccepted and ignored: " \
-			roff(summary) ".\n"
+# After the text of an option: what it may be and where else it is read from.
+function man_values(keyname) {
+	if (name == "" || name == "-")
 		return
-	}
 	keyname = (name == "HUGESHIM") ? "enabled" \
 		: tolower(substr(name, 10))
-	printf ".TP\n.B %s\n", roff(name)
-	printf "%s.\n", roff(toupper(substr(summary, 1, 1)) substr(summary, 2))
-	printf "Values: %s; default: %s.\n", roff(values), \
+	gsub(/,/, ", ", values)
+	printf ".br\nValues: %s.\nDefault: %s.\n", roff(values), \
 		name == "HUGESHIM_PAGE_SIZE" ? "the kernel's" : \
 		(shown == "-" ? "none" : roff(shown))
 	if (synonyms != "-")
 		printf "Also read from: %s.\n", roff(plain(synonyms))
 	if (type != "names")
 		printf "In the file: %s.\n", roff(keyname)
+}
+
+function man_option() {
+	if (name == "-") {
+		noted = noted ".TP\n.B " roff(synonyms) "\nAccepted and ignored: " \
+			roff(summary) ".\n"
+		return
+	}
+	printf ".TP\n.B %s\n", roff(name)
+	printf "%s.\n", roff(toupper(substr(summary, 1, 1)) substr(summary, 2))
 }
 
 BEGIN {
@@ -96,6 +103,7 @@ BEGIN {
 	next
 }
 {
+	if (mode == "man") man_values()
 	name = trim($1); type = trim($2); member = trim($3); shown = trim($4)
 	values = trim($5); synonyms = trim($6); summary = trim($7)
 	if (mode == "table") table_option()
@@ -110,5 +118,5 @@ END {
 		print "\n#define HS_CONFIG_DEFAULTS \\"
 		print defaults
 	}
-	if (mode == "man") printf "%s", noted
+	if (mode == "man") { man_values(); printf "%s", noted }
 }
