@@ -194,7 +194,6 @@ static bool probe_process(void)
 	int ret =
 		read_fields("/proc/self/status", fields, HS_ARRAY_SIZE(fields));
 
-	probe.proc = ret == 0;
 	if (fields[0].found)
 		probe.seccomp = fields[0].value != 0;
 	else
@@ -259,7 +258,6 @@ static enum hs_thp_mode probe_thp(bool disabled)
 	char text[64];
 	ssize_t len = read_file(THP_DIR "enabled", text, sizeof(text));
 
-	probe.sys = len >= 0;
 	if (disabled)
 		return HS_THP_NEVER;
 	/* Without /sys, asking costs one madvise that may be refused. */
@@ -298,21 +296,28 @@ static int read_meminfo_pool(size_t huge_page_bytes, const char *key,
 	return 0;
 }
 
-/* Pages the pool has, and those it may take from the system beyond that. */
+/* What the pool may still take from the system. */
+static size_t pool_growth(size_t huge_page_bytes)
+{
+	size_t overcommit;
+	size_t surplus;
+
+	if (read_pool(huge_page_bytes, "nr_overcommit_hugepages",
+		      &overcommit) != 0 ||
+	    read_pool(huge_page_bytes, "surplus_hugepages", &surplus) != 0 ||
+	    overcommit < surplus)
+		return 0;
+	return overcommit - surplus;
+}
+
 size_t hs_probe_pool_size(size_t huge_page_bytes)
 {
 	size_t pages;
-	size_t overcommit;
 
-	if (read_pool(huge_page_bytes, "nr_hugepages", &pages) == 0)
-		probe.sys = true;
-	else if (read_meminfo_pool(huge_page_bytes, "HugePages_Total",
-				   &pages) != 0)
+	if (read_pool(huge_page_bytes, "nr_hugepages", &pages) != 0 &&
+	    read_meminfo_pool(huge_page_bytes, "HugePages_Total", &pages) != 0)
 		return SIZE_MAX;
-	if (read_pool(huge_page_bytes, "nr_overcommit_hugepages",
-		      &overcommit) != 0)
-		return pages;
-	return pages + overcommit;
+	return pages + pool_growth(huge_page_bytes);
 }
 
 const struct hs_probe *hs_probe_run(void)
@@ -333,8 +338,6 @@ const struct hs_probe *hs_probe_run(void)
 long hs_probe_pool_free(size_t huge_page_bytes)
 {
 	size_t pages;
-	size_t overcommit;
-	size_t surplus;
 	int ret = read_pool(huge_page_bytes, "free_hugepages", &pages);
 
 	if (ret != 0)
@@ -342,11 +345,7 @@ long hs_probe_pool_free(size_t huge_page_bytes)
 					&pages);
 	if (ret != 0)
 		return ret;
-	if (read_pool(huge_page_bytes, "nr_overcommit_hugepages",
-		      &overcommit) == 0 &&
-	    read_pool(huge_page_bytes, "surplus_hugepages", &surplus) == 0 &&
-	    overcommit > surplus)
-		pages += overcommit - surplus;
+	pages += pool_growth(huge_page_bytes);
 	return pages > LONG_MAX ? LONG_MAX : (long)pages;
 }
 

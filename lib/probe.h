@@ -15,8 +15,6 @@ enum hs_thp_mode { HS_THP_NEVER, HS_THP_MADVISE, HS_THP_ALWAYS };
 
 struct hs_probe {
 	bool ran;
-	bool proc;            /* /proc is readable */
-	bool sys;             /* /sys is readable */
 	bool seccomp;         /* a seccomp filter is on (or cannot be told) */
 	bool overcommit_never;/* vm.overcommit_memory is 2 */
 	enum hs_thp_mode thp; /* what MADV_HUGEPAGE can get; prctl considered */
