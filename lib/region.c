@@ -370,13 +370,12 @@ static int give_back(size_t first, size_t nr, bool pool)
 	char *addr = hs_region_slot_addr(first);
 	size_t len = nr << hs_arena.slot_shift;
 
-	if (pool && !hs_region.limited &&
-	    hs_sys.madvise(addr, len, MADV_DONTNEED) == 0) {
-		for (size_t i = first; i < first + nr; i++)
-			hs_arena.slots[i].premapped = 1;
-		return 0;
-	}
-	return hs_pagesrc_reset(addr, len, hs_arena.reserved);
+	bool keep = pool && !hs_region.limited &&
+		    hs_sys.madvise(addr, len, MADV_DONTNEED) == 0;
+
+	for (size_t i = first; i < first + nr; i++)
+		hs_arena.slots[i].premapped = keep;
+	return keep ? 0 : hs_pagesrc_reset(addr, len, hs_arena.reserved);
 }
 
 /* A slot whose contents could not be given up must not pass for zeroed. */

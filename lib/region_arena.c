@@ -238,6 +238,7 @@ int hs_arena_extend(size_t bytes)
 static void unmap_free_slots(void)
 {
 	size_t end = hs_region.map.nr_slots;
+	size_t known = hs_arena.size_bytes >> hs_arena.slot_shift;
 	size_t i = 0;
 
 	while (i < end) {
@@ -247,7 +248,7 @@ static void unmap_free_slots(void)
 		if (first < next)
 			hs_sys.munmap(hs_region_slot_addr(first),
 				      (next - first) << hs_arena.slot_shift);
-		for (size_t s = first; s < HS_MIN(next, hs_region.map.high); s++)
+		for (size_t s = first; s < HS_MIN(next, known); s++)
 			hs_arena.slots[s].premapped = 0;
 		i = next;
 	}
