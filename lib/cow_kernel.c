@@ -132,7 +132,9 @@ static void postfork_parent(void)
 	uint32_t epoch = new_epoch();
 
 	for (unsigned i = 0; i < nr_kept; i++) {
-		hs_sys.madvise(addr_of(kept[i].slot), len, MADV_DOFORK);
+		/* Else the next child would miss the slot. */
+		if (hs_sys.madvise(addr_of(kept[i].slot), len, MADV_DOFORK))
+			hs_convert_to_base_locked(kept[i].slot);
 		if (kept[i].copy)
 			hs_sys.munmap(kept[i].copy, len);
 		if (!kept[i].frozen)
@@ -146,13 +148,16 @@ static int fill_hole(const struct kept *k)
 {
 	size_t len = hs_region_slot_bytes();
 	char *addr = addr_of(k->slot);
-	void *p;
+	int err;
 
-	if (!k->copy)
-		return hs_pagesrc_base.map(addr, len, len, true);
-	p = hs_sys.mremap(k->copy, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
-			  addr);
-	return hs_sys_is_err(p) ? hs_sys_err(p) : 0;
+	if (k->copy && !hs_sys_is_err(hs_sys.mremap(
+			       k->copy, len, len,
+			       MREMAP_MAYMOVE | MREMAP_FIXED, addr)))
+		return 0;
+	err = hs_pagesrc_base.map(addr, len, len, true);
+	if (!err && k->copy)
+		memcpy(addr, k->copy, len);
+	return err;
 }
 
 static void postfork_child(void)

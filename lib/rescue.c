@@ -2,6 +2,7 @@
 #include "rescue.h"
 
 #include <signal.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "convert.h"
@@ -119,11 +120,22 @@ static bool rescue_bus(struct hs_slot *slot, const void *addr)
 static bool retry_protected(struct hs_slot *slot, const void *addr)
 {
 	static HS_TLS const void *retried;
+	bool pool;
+	int err = 0;
 
 	hs_lock_acquire(&hs_rescue_lock);
+	pool = is_pool(slot);
+	/* Also where a conversion failed and could not undo this itself. */
+	if (pool)
+		err = hs_sys.mprotect(slot_start(slot), hs_region_slot_bytes(),
+				      PROT_READ | PROT_WRITE);
 	hs_lock_release(&hs_rescue_lock);
-	if (is_pool(slot))
-		return true;
+	if (err)
+		hs_log(HS_LOG_ERROR,
+		       "the page at %p cannot be made writable (error %d)",
+		       addr, -err);
+	if (pool)
+		return err == 0;
 	if (retried == addr)
 		return false;
 	retried = addr;
