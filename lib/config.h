@@ -47,7 +47,9 @@ struct hs_config {
 	size_t page_size_bytes;      /* HUGESHIM_PAGE_SIZE, 0: the default */
 	size_t limit_bytes;          /* HUGESHIM_LIMIT, SIZE_MAX: none */
 	unsigned limit_percent;      /* HUGESHIM_LIMIT in percent of the pool;
-				      * default 95; 0 when bytes were given */
+				      * default 95; 0 when bytes were given.
+				      * Where the file gives one and the
+				      * environment the other, both hold */
 	size_t base_first_bytes;     /* HUGESHIM_BASE_FIRST: heap bytes on base
 				      * pages before the first huge page, 1M */
 	size_t populate_max_bytes;   /* HUGESHIM_POPULATE_MAX: blocks up to this

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "lock.h"
+#include "stats.h"
 
 void hs_init(void)
 {
@@ -22,4 +23,5 @@ void hs_start(char *const *envp)
 {
 	hs_init();
 	hs_config_init(envp, getauxval(AT_SECURE) != 0);
+	hs_stats_init();
 }

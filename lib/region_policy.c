@@ -52,16 +52,19 @@ static void decide(void)
 		policy.usable = true;
 }
 
+/* Both limits are in force where the file gave one and the environment the
+ * other. */
 static size_t cap_now(void)
 {
+	size_t cap = hs_config->limit_bytes >> hs_arena.slot_shift;
 	size_t pages;
 
 	if (hs_config->limit_percent == 0)
-		return hs_config->limit_bytes >> hs_arena.slot_shift;
+		return cap;
 	pages = hs_probe_pool_size(hs_region_slot_bytes());
 	if (pages > SIZE_MAX / 100)
-		return SIZE_MAX;
-	return pages * hs_config->limit_percent / 100;
+		return cap;
+	return HS_MIN(cap, pages * hs_config->limit_percent / 100);
 }
 
 /* The pool may have grown since: look again before refusing. */

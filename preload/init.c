@@ -47,7 +47,7 @@ static void arrange_report(void)
 static void __attribute__((constructor))
 preload_start(int argc HS_UNUSED, char **argv HS_UNUSED, char **envp)
 {
-	hs_init();
+	hs_start(envp);
 	hs_thread_init();
 	hs_caller_init();
 	__register_atfork(hs_fork_prepare, hs_fork_parent, hs_fork_child, NULL);
