@@ -73,6 +73,9 @@ void hs_call_handle(struct hs_call *c, void *handle);
 void hs_call_procw(struct hs_call *c, int pid, const struct iovec *iov,
 		   size_t n);
 
+/* A system call by number with its six arguments. */
+void hs_raw_ranges(struct hs_call *c, long nr, const long *arg);
+
 /* Publish and prepare. */
 static HS_ALWAYS_INLINE void hs_call_begin(struct hs_call *c)
 {

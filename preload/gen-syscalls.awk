@@ -129,6 +129,27 @@ function wrapper(name,    i, void_ret, cond)
 	}
 }
 
+# A case of hs_raw_ranges(), kept for the end.
+function raw_case(name,    i)
+{
+	signature($3)
+	body = test = mask = ""
+	any = 0
+	for (i = 4; i <= NF; i++)
+		range($i)
+	n = length($3) - 3
+	raw = raw "#ifdef SYS_" name "\n\tcase SYS_" name ": {\n"
+	for (i = 0; i < n; i++)
+		if (body ~ ("[^a-z]a" i "[^0-9]")) {
+			letter = substr($3, 3 + i, 1)
+			raw = raw "\t\t" ctype(letter) "a" i " = (" \
+				ctype(letter) ")arg[" i "];\n"
+		}
+	gsub(/\n\t/, "\n\t\t", body)
+	gsub(/&c,/, "c,", body)
+	raw = raw "\n\t" body "\t\tbreak;\n\t}\n#endif\n"
+}
+
 BEGIN {
 	types["v"] = "void "; types["i"] = "int "; types["u"] = "unsigned "
 	types["l"] = "long "; types["z"] = "size_t "; types["p"] = "void *"
@@ -145,6 +166,12 @@ BEGIN {
 
 /^[ \t]*(#|$)/ { next }
 
+$2 == "raw" {
+	if (mode == "code")
+		raw_case($1)
+	next
+}
+
 NF == 1 || $2 == "wrapped" || $2 == "hand" || $2 == "base" && $3 ~ /\(/ {
 	if (NF > 1 && seen_tab[$1]++)
 		die("twice: " $1)
@@ -154,7 +181,7 @@ NF == 1 || $2 == "wrapped" || $2 == "hand" || $2 == "base" && $3 ~ /\(/ {
 	}
 }
 
-NF > 1 && $2 !~ /^(wrapped|hand|base|engine|limit)$/ { die("class " $2) }
+NF > 1 && $2 !~ /^(wrapped|hand|base|engine|raw|limit)$/ { die("class " $2) }
 
 $2 == "wrapped" {
 	if (mode == "sym")
@@ -166,6 +193,12 @@ $2 == "wrapped" {
 END {
 	if (failed)
 		exit 1
+	if (mode == "code") {
+		print "void hs_raw_ranges(struct hs_call *c, long nr, " \
+			"const long *arg)\n{\n\tswitch (nr) {"
+		printf "%s", raw
+		print "\tdefault:\n\t\tbreak;\n\t}\n}"
+	}
 	if (mode != "ids")
 		exit 0
 	print "/* Made from lib/syscalls.tab and preload/real.list. */"

@@ -20,7 +20,7 @@
 #define HS_REAL_H
 
 #include "base.h"
-#include "preload/real_ids.h"
+#include "real_ids.h"
 
 HS_HIDDEN extern void *_Atomic hs_real_table[HS_REAL_NR];
 

@@ -59,8 +59,6 @@ void hs_sigmask_leave(struct hs_sigmask_swap *swap)
 		hs_sigmask_virtual = swap->saved;
 }
 
-typedef int mask_fn(int how, const sigset_t *set, sigset_t *old);
-
 static void change_virtual(int how, unsigned long bits)
 {
 	if (how == SIG_BLOCK)
@@ -74,7 +72,8 @@ static void change_virtual(int how, unsigned long bits)
 }
 
 /* What sigprocmask and pthread_sigmask differ in is how they fail. */
-static int change(mask_fn *real, int how, const sigset_t *set, sigset_t *old)
+int hs_sigmask_change(hs_sigmask_fn *real, int how, const sigset_t *set,
+		      sigset_t *old)
 {
 	unsigned long before = hs_sigmask_virtual;
 	unsigned long bits = set ? hs_sigmask_bits(set) : 0;
@@ -103,7 +102,8 @@ HS_EXPORT int hs_wrap_sigprocmask(int how, const sigset_t *set,
 				  sigset_t *old) __asm__("sigprocmask");
 int hs_wrap_sigprocmask(int how, const sigset_t *set, sigset_t *old)
 {
-	return change((mask_fn *)hs_real(HS_REAL_sigprocmask), how, set, old);
+	return hs_sigmask_change((hs_sigmask_fn *)hs_real(HS_REAL_sigprocmask),
+				 how, set, old);
 }
 
 HS_EXPORT int hs_wrap_pthread_sigmask(int how, const sigset_t *set,
@@ -111,8 +111,9 @@ HS_EXPORT int hs_wrap_pthread_sigmask(int how, const sigset_t *set,
 	__asm__("pthread_sigmask");
 int hs_wrap_pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
-	return change((mask_fn *)hs_real(HS_REAL_pthread_sigmask), how, set,
-		      old);
+	return hs_sigmask_change(
+		(hs_sigmask_fn *)hs_real(HS_REAL_pthread_sigmask), how, set,
+		old);
 }
 
 HS_EXPORT int hs_wrap_pthread_attr_setsigmask_np(pthread_attr_t *attr,

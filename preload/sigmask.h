@@ -45,6 +45,12 @@ static HS_ALWAYS_INLINE unsigned long hs_sigmask_bits(const sigset_t *set)
  * blocked: from then on the answer is true. */
 bool hs_sigmask_engaged(unsigned long bits);
 
+/* sigprocmask(2) by way of @real, as the application sees it; what @real
+ * returns. */
+typedef int hs_sigmask_fn(int how, const sigset_t *set, sigset_t *old);
+int hs_sigmask_change(hs_sigmask_fn *real, int how, const sigset_t *set,
+		      sigset_t *old);
+
 /* A mask for the time of one call (ppoll and the like).  enter replaces
  * *@mask (a sigset_t *, may be NULL) by a stripped copy; non-zero with errno
  * EINTR when a pending signal was delivered instead. */

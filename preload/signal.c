@@ -173,6 +173,17 @@ void hs_trap_wait_register(unsigned long bits)
 	}
 }
 
+void hs_trap_fork_child(void)
+{
+	int i;
+
+	for (i = 0; i < TRAP_NR; i++) {
+		atomic_store(&process_pending[i].state, 0);
+		atomic_store(&thread_pending[i].state, 0);
+		atomic_store(&waiter[i], 0);
+	}
+}
+
 /* A pending signal is sent anew, to this thread and with its own siginfo, so
  * that it arrives like any other. */
 int hs_trap_deliver_pending(void)

@@ -62,4 +62,7 @@ int hs_trap_take(unsigned long bits, siginfo_t *info);
  * handler forwards to it what others block. */
 void hs_trap_wait_register(unsigned long bits);
 
+/* A child has no signal pending and no thread that waits. */
+void hs_trap_fork_child(void);
+
 #endif
