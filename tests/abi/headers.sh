@@ -7,7 +7,8 @@
 flags="-Wall -Wextra -Werror -fsyntax-only"
 ours="-include $top_builddir/build-config.h -iquote $top_srcdir/lib
 	-iquote $top_builddir/lib -iquote $top_builddir/preload
-	-iquote $top_builddir/tools -iquote $top_srcdir"
+	-iquote $top_builddir/tools -iquote $top_srcdir
+	-iquote $top_builddir"
 bad=0 nr=0
 
 compile() { # HEADER COMMAND...

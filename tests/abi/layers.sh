@@ -21,10 +21,15 @@ function complain(text) {
 	bad = 1
 }
 FILENAME ~ /layers\.tab$/ {
-	if (!/^#/ && NF)
+	if ($1 == "allow")
+		allowed[$2, $3] = 1
+	else if (!/^#/)
 		for (i = 2; i <= NF; i++) {
-			row[$i] = $1
-			rank[$i] = $1 * 100 + i
+			n = split($i, joined, "+")
+			for (j = 1; j <= n; j++) {
+				row[joined[j]] = $1
+				rank[joined[j]] = $1 * 100 + i
+			}
 		}
 	next
 }
@@ -54,7 +59,7 @@ FNR == 1 {
 	}
 	other = dir == "" ? module_of("lib/" name) : dir
 	nr_includes++
-	if (other == own)
+	if (other == own || (own, other) in allowed)
 		next
 	if (!(other in row))
 		complain("\"" part[2] "\" belongs to no module of the table")
