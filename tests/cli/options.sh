@@ -1,0 +1,260 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What each option does to the environment of the program, read from the
+# program's /proc entry; that --dry-run says the same; statuses; bad values.
+. "$(dirname "$0")/cli.sh"
+
+# The environment that a program gets with these options.
+target_env() {
+	run 0 "$HS_HUGECTL" "$@" cat /proc/self/environ
+	tr '\0' '\n' <out | sort >environ
+}
+
+has() { # NAME=VALUE
+	grep -qxF -- "$1" environ || {
+		wrong "no $1 with: $options"
+		sed 's/^/	/' environ
+	}
+}
+
+has_no() { # NAME
+	! grep -q "^$1=" environ || wrong "$1 is set with: $options"
+}
+
+# gives "OPTIONS" NAME=VALUE...
+gives() {
+	options=$1
+	shift
+	# shellcheck disable=SC2086 # a list of options
+	target_env $options
+	silent err
+	for assignment; do
+		has "$assignment"
+	done
+}
+
+# --- each option ---------------------------------------------------------------
+
+gives "" "LD_PRELOAD=$HS_SHIM" HUGETLB_VERBOSE=1
+for name in HUGESHIM_HEAP HUGESHIM_VERBOSE HUGESHIM_STATS HUGETLB_MORECORE; do
+	has_no $name
+done
+gives --heap HUGESHIM_HEAP=yes HUGETLB_MORECORE=yes
+gives --heap=2M HUGESHIM_HEAP=2M HUGETLB_MORECORE=2M
+gives --heap=no HUGESHIM_HEAP=no HUGETLB_MORECORE=no
+gives --heap=thp HUGESHIM_HEAP=thp HUGETLB_MORECORE=thp
+gives --thp HUGESHIM_HEAP=thp HUGETLB_MORECORE=thp
+gives --page-size=2M HUGESHIM_PAGE_SIZE=2M
+gives "--page-size 2M" HUGESHIM_PAGE_SIZE=2M
+for choice in try on off; do
+	gives --fallback=$choice HUGESHIM_FALLBACK=$choice
+done
+gives --limit=1G HUGESHIM_LIMIT=1G
+gives --limit=50% HUGESHIM_LIMIT=50%
+gives --cow=kernel HUGESHIM_COW=kernel
+gives --no-inherit HUGESHIM_INHERIT=no
+gives --no-reserve HUGETLB_NO_RESERVE=yes
+gives --disable HUGETLB_ELFMAP=no
+gives --no-preload HUGETLB_VERBOSE=1
+has_no LD_PRELOAD
+gives "--no-preload --heap" HUGESHIM_HEAP=yes
+has_no LD_PRELOAD
+gives "--no-preload --force-preload" "LD_PRELOAD=$HS_SHIM"
+gives -v HUGESHIM_VERBOSE=1 HUGETLB_VERBOSE=2
+gives "--verbose=0" HUGESHIM_VERBOSE=0 HUGETLB_VERBOSE=1
+gives "--verbose 1" HUGESHIM_VERBOSE=1 HUGETLB_VERBOSE=2
+gives "-v -q" HUGESHIM_VERBOSE=0
+gives -q HUGESHIM_VERBOSE=0
+HUGESHIM_VERBOSE=1
+export HUGESHIM_VERBOSE
+gives -q HUGESHIM_VERBOSE=0
+unset HUGESHIM_VERBOSE
+gives "--verbose=99 -q -q" HUGESHIM_VERBOSE=1
+gives "--heap --" HUGESHIM_HEAP=yes
+# The last one counts.
+gives "--heap=2M --thp" HUGESHIM_HEAP=thp
+
+# A level at which hugectl itself speaks.
+run 0 "$HS_HUGECTL" -vv true
+says err "hugectl: HUGESHIM_VERBOSE=2"
+run 0 "$HS_HUGECTL" --verbose=99 --dry-run
+says out "HUGESHIM_VERBOSE='3'"
+
+# Reports: the file by its absolute name.  The program writes one too.
+run 0 "$HS_HUGECTL" --stats --dry-run
+says out "HUGESHIM_STATS='-'"
+run 0 "$HS_HUGECTL" --stats=- --dry-run
+says out "HUGESHIM_STATS='-'"
+gives "--stats=report.%p" "HUGESHIM_STATS=$work/report.%p"
+gives "--stats=/dev/null --json" HUGESHIM_STATS=/dev/null \
+	HUGESHIM_STATS_FORMAT=json
+run 0 "$HS_HUGECTL" --json --dry-run
+says out "HUGESHIM_STATS='-'"
+says out "HUGESHIM_STATS_FORMAT='json'"
+HUGESHIM_STATS=/dev/null run 0 "$HS_HUGECTL" --json --dry-run
+! grep -q "^HUGESHIM_STATS=" out || wrong "--json overrides a file"
+
+# --- the library, and what LD_PRELOAD holds --------------------------------------
+
+mkdir -p dir prefix/lib "with space" bin
+cp "$HS_SHIM" dir/libhugeshim.so
+cp "$HS_SHIM" prefix/lib/libhugeshim.so
+cp "$HS_SHIM" "with space/libhugeshim.so"
+gives "--library-path=dir" "LD_PRELOAD=$work/dir/libhugeshim.so"
+gives "--library-path prefix" "LD_PRELOAD=$work/prefix/lib/libhugeshim.so"
+LD_LIBRARY_PATH=$work/dir
+export LD_LIBRARY_PATH
+gives --library-use-path LD_PRELOAD=libhugeshim.so
+unset LD_LIBRARY_PATH
+# As it is installed: bin/hugectl and lib/libhugeshim.so.
+mkdir -p inst/bin inst/lib
+cp "$HS_HUGECTL" inst/bin/hugectl
+cp "$HS_SHIM" inst/lib/libhugeshim.so
+run 0 inst/bin/hugectl --dry-run
+says out "LD_PRELOAD='$work/inst/lib/libhugeshim.so'"
+ln -s ../inst/bin/hugectl bin/hugectl
+PATH=$work/bin:$PATH run 0 hugectl --dry-run
+says out "LD_PRELOAD='$work/inst/lib/libhugeshim.so'"
+
+merged() { # OLD NEW
+	LD_PRELOAD=$1 "$HS_HUGECTL" --dry-run >out 2>/dev/null
+	says out "LD_PRELOAD='$HS_SHIM$2'"
+}
+merged "" ""
+merged "/x/a.so" ":/x/a.so"
+merged " /x/a.so  b.so:/c.so:" ":/x/a.so:b.so:/c.so"
+merged "/x/a.so:$HS_SHIM:b.so" ":/x/a.so:b.so"
+merged "libhugeshim.so" ""
+merged "/other/libhugeshim.so /x/notlibhugeshim.so" ":/x/notlibhugeshim.so"
+
+# --- --dry-run and the program agree ---------------------------------------------
+
+same_environment() {
+	env -i PATH="$PATH" X=1 "$HS_HUGECTL" "$@" cat /proc/self/environ |
+		tr '\0' '\n' | sort >real
+	env -i PATH="$PATH" X=1 sh -c '
+		assignments=$("$@") || exit
+		set -a
+		eval "$assignments"
+		exec cat /proc/self/environ' sh "$HS_HUGECTL" --dry-run "$@" |
+		tr '\0' '\n' | grep -v '^PWD=' | sort >dry
+	diff dry real >differences || {
+		wrong "--dry-run differs with: $*"
+		sed 's/^/	/' differences
+	}
+}
+same_environment
+same_environment --heap=2M --page-size=2M --limit=50% --fallback=try -v
+same_environment --thp --no-inherit --cow=kernel --no-reserve --disable
+same_environment --stats="it's \$(here) \`%p\`" --json
+same_environment --no-preload --heap=no
+
+# Nothing runs, and a command is not needed.
+run 0 "$HS_HUGECTL" --dry-run touch ran
+[ ! -e ran ] || wrong "--dry-run runs the command"
+run 125 "$HS_HUGECTL" --dry-run --limit=x
+silent out
+
+# --- bad input: one line, 125 ------------------------------------------------------
+
+refused() { # TEXT OPTION...
+	text=$1
+	shift
+	last="$*"
+	run 125 "$HS_HUGECTL" "$@" touch ran
+	lines err 1
+	silent out
+	says err "hugectl: "
+	says err "$text"
+	[ ! -e ran ] || wrong "the command runs after: $*"
+}
+refused "--heap: '3M' is not" --heap=3M
+refused "--heap: 'maybe' is not" --heap=maybe
+refused "--page-size: '4K' is not a huge page size" --page-size=4K
+refused "--page-size: '' is not" --page-size=
+refused "--fallback: 'never' is not one of try, on, off" --fallback=never
+refused "--limit: '101%' is not" --limit=101%
+refused "--limit: '-1' is not" --limit=-1
+refused "--cow: 'uffd' is not kernel" --cow=uffd
+refused "--verbose: 'x' is not a number" --verbose=x
+refused "--verbose: '-1' is not a number" --verbose=-1
+refused "--verbose: '100' is not a number" --verbose=100
+refused "--stats: '/nonexistent/file' is in no directory" \
+	--stats=/nonexistent/file
+refused "--stats: '' is not a file" --stats=
+refused "libhugeshim.so is not in /nonexistent" --library-path=/nonexistent
+refused "blanks or colons" --library-path="with space"
+refused "--shm: " --shm
+refused "--text: " --text=2M
+refused "--data: " --data
+refused "--bss: " --bss
+refused "--share-text: " --share-text
+refused "unrecognized option" --bogus
+refused "ambiguous" --no
+refused "doesn't allow an argument" --thp=yes
+refused "invalid option" -x
+last="no arguments"
+run 125 "$HS_HUGECTL"
+lines err 1
+run 125 "$HS_HUGECTL" --page-size
+lines err 1
+run 125 inst/bin/hugectl --library-path=inst/bin true
+lines err 1
+rm inst/lib/libhugeshim.so
+# Not beside it: then where it was installed, which may be nowhere.
+inst/bin/hugectl --dry-run >out 2>err || {
+	says err "say where by --library-path"
+}
+
+# --- exit statuses -------------------------------------------------------------------
+
+run 0 "$HS_HUGECTL" true
+run 7 "$HS_HUGECTL" sh -c 'exit 7'
+run 143 sh -c '"$@"; exit $?' sh "$HS_HUGECTL" sh -c 'kill -TERM $$'
+last="not found"
+run 127 "$HS_HUGECTL" nonexistent-command
+lines err 1
+run 127 "$HS_HUGECTL" ./nonexistent
+lines err 1
+run 127 "$HS_HUGECTL" ""
+echo 'echo "by sh: $1"' >plain
+last="not executable"
+run 126 "$HS_HUGECTL" ./plain
+lines err 1
+PATH=$work:$PATH run 126 "$HS_HUGECTL" plain
+run 126 "$HS_HUGECTL" "$work"
+chmod +x plain
+run 0 "$HS_HUGECTL" ./plain argument
+says out "by sh: argument"
+printf '#!/nonexistent/interpreter\n' >orphan
+chmod +x orphan
+run 127 "$HS_HUGECTL" ./orphan
+lines err 1
+# As execvp: what cannot be executed does not end the search.
+mkdir first second
+echo x >first/prog
+printf '#!/bin/sh\nexit 9\n' >second/prog
+chmod +x second/prog
+PATH=$work/first:$work/second:$PATH run 9 "$HS_HUGECTL" prog
+cd second || exit 1
+PATH=:$PATH run 9 "$HS_HUGECTL" prog
+rm -f out err
+cd ..
+# Options end at the command.
+run 0 "$HS_HUGECTL" sh -c 'echo "$1"' sh --bogus
+says out "--bogus"
+run 0 "$HS_HUGECTL" -- sh -c 'exit 0'
+
+# --- help and version -----------------------------------------------------------------
+
+run 0 "$HS_HUGECTL" --help
+silent err
+for name in $(sed -n 's/^\(HUGESHIM[A-Z_]*\) .*/\1/p' \
+	"$HS_SRCDIR/lib/options.tab"); do
+	says out "$name "
+done
+run 0 "$HS_HUGECTL" -h
+run 0 "$HS_HUGECTL" --version
+grep -qE '^hugectl \(.*[0-9]+\.[0-9]+' out || wrong "no version: $(cat out)"
+
+done_testing
