@@ -141,7 +141,7 @@ static int wait_plain(timedwait_fn *real, const sigset_t *set, siginfo_t *info,
 	siginfo_t got;
 	int sig;
 
-	if (!hs_region_contains(info))
+	if (!info || !hs_region_contains(info))
 		return real(set, info, timeout);
 	sig = real(set, &got, timeout);
 	if (sig > 0)

@@ -416,6 +416,7 @@ static void run_by_shell(const struct target *target, char **argv)
 	args[1] = (char *)target->path;
 	memcpy(args + 2, argv + 1, nr * sizeof(*args));
 	execv(shell, args);
+	free(args);
 }
 
 static int run(const struct target *target, int find_error, char **argv)

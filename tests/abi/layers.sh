@@ -54,8 +54,8 @@ FNR == 1 {
 		# Beside the including file, or in lib/.
 		here = FILENAME
 		sub(/[^\/]*$/, "", here)
-		if (here name in known)
-			next
+		if (here name in known || !("lib/" name in known))
+			next # a generated one is beside its source, too
 	}
 	other = dir == "" ? module_of("lib/" name) : dir
 	nr_includes++
