@@ -1,0 +1,37 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# make install puts these files there and no other; make uninstall takes all
+# of them away.
+: "${top_builddir=.}"
+LC_ALL=C
+export LC_ALL
+unset MAKEFLAGS MFLAGS MAKELEVEL
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+
+cat >"$work/expected" <<'EOF'
+./bin/hugectl
+./lib/libhugeshim.so
+./share/man/man7/libhugeshim.7
+./share/man/man8/hugectl.8
+EOF
+
+# Another prefix than configure's, so that both are seen to be honoured.
+run() {
+	make -C "$top_builddir" "$1" DESTDIR="$work/root" prefix=/p \
+		>"$work/log" 2>&1 || {
+		tail -n 20 "$work/log"
+		echo "make $1 failed"
+		exit 1
+	}
+}
+
+run install
+(cd "$work/root/p" && find . -type f -o -type l) | sort >"$work/installed"
+diff -u "$work/expected" "$work/installed" || {
+	echo "make install: - is missing, + is not expected"
+	exit 1
+}
+run uninstall
+left=$(find "$work/root" -type f -o -type l)
+[ -z "$left" ] || { echo "make uninstall leaves $left"; exit 1; }
