@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* limits.c - see limits.h. */
-#include "preload/limits.h"
+/* limits.c - see limiting.h. */
+#include "preload/limiting.h"
 
 #include <sys/mman.h>
 #include <sys/prctl.h>

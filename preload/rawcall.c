@@ -15,7 +15,7 @@
 
 #include "fork.h"
 #include "preload/call.h"
-#include "preload/limits.h"
+#include "preload/limiting.h"
 #include "preload/real.h"
 #include "preload/sigmask.h"
 #include "preload/trap.h"

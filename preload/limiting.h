@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * limits.h - calls by which a process limits itself: address space held ahead
+ * limiting.h - calls by which a process limits itself: address space held ahead
  * is given back first, so that the call and every allocation after it behave
  * as they would without the shim.
  *
