@@ -30,6 +30,7 @@
 
 #define HS_T_UNUSED __attribute__((unused))
 #define HS_T_FN static HS_T_UNUSED
+#define HS_T_MIN(a, b) ((a) < (b) ? (a) : (b))
 
 #define HS_T_SKIP 77
 /* Exit status of a child whose HS_T_CHILD() check had no number of its own. */
