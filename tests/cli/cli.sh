@@ -25,9 +25,13 @@ unset LD_PRELOAD
 work=$(mktemp -d "${TMPDIR:-/tmp}/hugectl-test.XXXXXX") || exit 1
 # Others must be able to get in: some tests change their identity.
 chmod 755 "$work"
-trap 'cd /; rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+if command -v on_exit >/dev/null; then # pool.sh has the traps
+	on_exit 'cd /; rm -rf "$work"'
+else
+	trap 'cd /; rm -rf "$work"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+fi
 cd "$work" || exit 1
 failed=0
 last= # what lines() blames
