@@ -13,7 +13,6 @@ library's own report; the two are compared.
 
 import contextlib
 import ctypes
-import fcntl
 import json
 import os
 import signal
@@ -23,11 +22,13 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+
+import hugepool  # noqa: E402
 
 SKIPPED = 77
 COVERAGE = 0.95
-POOL_LOCK_SECONDS = int(os.environ.get("HS_POOL_LOCK_SECONDS", "900"))
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def skip(reason):
@@ -111,77 +112,15 @@ def workdir():
 # --- the pool ---------------------------------------------------------------
 
 
-def huge_page_bytes():
-    with open("/proc/meminfo", encoding="ascii") as file:
-        for line in file:
-            if line.startswith("Hugepagesize:"):
-                return int(line.split()[1]) << 10
-    skip("no huge pages: needs a kernel with CONFIG_HUGETLBFS")
-
-
-def pool_file(name):
-    size_kb = huge_page_bytes() >> 10
-    return f"/sys/kernel/mm/hugepages/hugepages-{size_kb}kB/{name}"
-
-
-def pool_value(name):
-    with open(pool_file(name), encoding="ascii") as file:
-        return int(file.read())
-
-
-def pool_write(pages):
-    with open(pool_file("nr_hugepages"), "w", encoding="ascii") as file:
-        file.write(str(pages))
-
-
-def grow_pool(pages):
-    try:
-        pool_write(pages)
-        if pool_value("nr_hugepages") < pages:
-            with open("/proc/sys/vm/compact_memory", "w",
-                      encoding="ascii") as file:
-                file.write("1")
-            pool_write(pages)
-    except OSError:
-        pass
-    return pool_value("nr_hugepages") >= pages
-
-
-def open_pool_lock():
-    path = "/run/lock/hugeshim-pool.lock"
-    if os.geteuid() != 0 or not os.path.isdir("/run/lock"):
-        path = os.path.join(tempfile.gettempdir(), "hugeshim-pool.lock")
-    return open(path, "a", encoding="ascii")
-
-
-def flock_within(lock, seconds):
-    def too_late(_signum, _frame):
-        fail(f"no pool lock after {seconds} s: who holds {lock.name}?")
-
-    before = signal.signal(signal.SIGALRM, too_late)
-    signal.alarm(seconds)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
 @contextlib.contextmanager
 def pool(size_bytes):
     """At least size_bytes of free huge pages, locked, or a skip."""
-    pages = -(-size_bytes // huge_page_bytes())
-    with open_pool_lock() as lock:
-        if "HS_POOL_LOCKED" not in os.environ:
-            flock_within(lock, POOL_LOCK_SECONDS)
-        before = pool_value("nr_hugepages")
-        wanted = before + max(0, pages - pool_value("free_hugepages"))
+    with contextlib.ExitStack() as stack:
         try:
-            if not grow_pool(wanted):
-                skip(f"needs {pages} free huge pages: as root, "
-                     f"echo {wanted} > /proc/sys/vm/nr_hugepages")
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                pool_write(before)
+            stack.enter_context(hugepool.pool(size_bytes))
+        except hugepool.Missing as missing:
+            skip(str(missing))
+        yield
 
 
 # --- programs ---------------------------------------------------------------
