@@ -93,8 +93,8 @@ static int answer_page(const struct call *call, size_t arg HS_UNUSED)
 
 static int answer_version(const struct call *call, size_t arg HS_UNUSED)
 {
-	static const char *const version =
-		"5.3.0-libhugeshim-" PACKAGE_VERSION;
+	static const char text[] = "5.3.0-libhugeshim-" PACKAGE_VERSION;
+	const char *version = text;
 
 	return give_read_only(call, &version, sizeof(version));
 }
