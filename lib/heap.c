@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "heap.h"
+
+#include <string.h>
+
+#include "heap_fast.h"
+#include "heap_internal.h"
+#include "heap_large.h"
+#include "heap_span.h"
+#include "heap_thread.h"
+#include "log.h"
+#include "meta.h"
+#include "region.h"
+#include "rescue.h"
+
+/* From this size on, a write to a block may meet pages that are not there
+ * yet, or not this process's own. */
+#define PREPARE_MIN ((size_t)4096)
+/* hs_arena.epoch before the first fork. */
+#define FIRST_EPOCH 1
+
+/* The allocator never takes its own trap: free() and with it the program may
+ * run with every signal blocked. */
+static void prepare_write(void *p, size_t len)
+{
+	if (len >= PREPARE_MIN || hs_arena.epoch > FIRST_EPOCH)
+		hs_rescue_prepare(p, len);
+}
+
+/* With the shared heap @heap, under its lock. */
+static void *alloc_locked(struct hs_theap *heap, unsigned class, unsigned flags,
+			  bool *zeroed)
+{
+	void *block;
+
+	hs_lock_acquire(&heap->lock);
+	if (heap->stale)
+		hs_slab_recover_locked(heap);
+	block = hs_slab_alloc(heap, class, flags, true, zeroed);
+	hs_lock_release(&heap->lock);
+	return block;
+}
+
+static void *alloc_class(struct hs_theap *heap, unsigned class, unsigned flags,
+			 bool *zeroed)
+{
+	if (class >= HS_NR_SMALL)
+		return hs_large_alloc(class, flags, zeroed);
+	if (heap == NULL)
+		heap = &hs_heap_shared;
+	if (heap == hs_theap_self)
+		return hs_slab_alloc(heap, class, flags, false, zeroed);
+	return alloc_locked(heap, class, flags, zeroed);
+}
+
+/* Before new memory is mapped, what lies empty elsewhere is looked for. */
+static void *alloc_small(struct hs_theap *heap, unsigned class, bool *zeroed)
+{
+	void *block = alloc_class(heap, class, 0, zeroed);
+
+	if (hs_likely(block != NULL))
+		return block;
+	hs_heap_reclaim();
+	return alloc_class(heap, class, HS_SPAN_GROW, zeroed);
+}
+
+static size_t span_units(size_t size_bytes)
+{
+	size_t nr_units = hs_units_of(size_bytes);
+
+	if (nr_units * HS_UNIT >= HS_SPAN_BIG_BYTES)
+		nr_units = hs_align_up(nr_units, hs_units_per_slot());
+	return nr_units;
+}
+
+static void *alloc_span(struct hs_span_pool *pool, size_t size_bytes,
+			size_t align, bool *zeroed)
+{
+	size_t align_units = HS_MAX(align >> HS_UNIT_SHIFT, (size_t)1);
+	size_t nr_units, got_units;
+	unsigned flags = 0;
+	struct hs_unit *unit;
+	uint32_t first;
+
+	if (size_bytes > hs_arena.max_bytes)
+		return NULL;
+	nr_units = HS_MAX(hs_units_of(size_bytes), (size_t)1);
+	if (nr_units * HS_UNIT >= HS_SPAN_BIG_BYTES)
+		flags = HS_SPAN_BIG;
+	first = hs_span_alloc(pool, nr_units, align_units, flags, zeroed,
+			      &got_units);
+	if (first == HS_NO_UNIT) {
+		hs_heap_reclaim();
+		first = hs_span_alloc(pool, nr_units, align_units,
+				      flags | HS_SPAN_GROW, zeroed, &got_units);
+	}
+	if (first == HS_NO_UNIT)
+		return NULL;
+	unit = hs_unit_at(first);
+	unit->nr_units = (uint32_t)got_units;
+	unit->pool = pool->id;
+	unit->big = (flags & HS_SPAN_BIG) != 0;
+	__atomic_store_n(&unit->kind, HS_UNIT_SPAN, __ATOMIC_RELEASE);
+	return hs_unit_address(first);
+}
+
+static void *alloc(size_t size_bytes, bool *zeroed)
+{
+	struct hs_theap *heap = hs_heap_thread_get();
+
+	if (size_bytes <= HS_LARGE_MAX && (heap != NULL || hs_heap_map.base))
+		return alloc_small(heap, hs_class_of(size_bytes), zeroed);
+	if (size_bytes > PTRDIFF_MAX || hs_heap_map.base == 0)
+		return NULL;
+	return alloc_span(&hs_span_pools[HS_POOL_MAIN], size_bytes, 0, zeroed);
+}
+
+void *hs_heap_malloc(size_t size_bytes)
+{
+	bool zeroed;
+	void *block;
+
+	if (hs_heap_malloc_fast(size_bytes, &block))
+		return block;
+	return alloc(size_bytes, &zeroed);
+}
+
+void *hs_heap_malloc_base(size_t size_bytes)
+{
+	bool zeroed;
+
+	hs_heap_thread_get();
+	if (size_bytes > PTRDIFF_MAX || hs_heap_map.base == 0)
+		return NULL;
+	if (size_bytes <= HS_SMALL_MAX)
+		return alloc_small(&hs_heap_on_base, hs_class_of(size_bytes),
+				   &zeroed);
+	return alloc_span(&hs_span_pools[HS_POOL_BASE], size_bytes, 0, &zeroed);
+}
+
+void *hs_heap_calloc(size_t size_bytes)
+{
+	bool zeroed = false;
+	void *block;
+
+	if (!hs_heap_malloc_fast(size_bytes, &block))
+		block = alloc(size_bytes, &zeroed);
+	if (block == NULL || zeroed)
+		return block;
+	prepare_write(block, size_bytes);
+	return memset(block, 0, size_bytes);
+}
+
+void *hs_heap_memalign(size_t align, size_t size_bytes)
+{
+	struct hs_theap *heap;
+	unsigned class;
+	bool zeroed;
+
+	if (align <= HS_HEAP_MIN_ALIGN)
+		return hs_heap_malloc(size_bytes);
+	heap = hs_heap_thread_get();
+	if (size_bytes > PTRDIFF_MAX || hs_heap_map.base == 0)
+		return NULL;
+	class = hs_class_of_aligned(size_bytes, align);
+	if (class < HS_NR_CLASSES)
+		return alloc_small(heap, class, &zeroed);
+	return alloc_span(&hs_span_pools[HS_POOL_MAIN], size_bytes, align,
+			  &zeroed);
+}
+
+/* --- which block ---------------------------------------------------------- */
+
+static bool inside_span(const struct hs_unit *unit)
+{
+	uint32_t i, index = hs_unit_number(unit);
+
+	for (i = index; i > 0; i--) {
+		const struct hs_unit *head = hs_unit_at(i - 1);
+
+		if (head->kind == HS_UNIT_NONE || head->kind == HS_UNIT_FREED)
+			continue;
+		return head->kind == HS_UNIT_SPAN &&
+		       i - 1 + head->nr_units > index;
+	}
+	return false;
+}
+
+enum hs_heap_found hs_heap_find(const void *p, struct hs_unit **slab,
+				unsigned *index)
+{
+	struct hs_unit *unit = hs_unit_at(hs_unit_index(p));
+	uintptr_t off;
+
+	*slab = unit;
+	*index = 0;
+	if (unit->kind == HS_UNIT_CONT)
+		unit -= unit->nr_units;
+	*slab = unit;
+	off = (uintptr_t)p - hs_slab_base(unit);
+	switch (unit->kind) {
+	case HS_UNIT_SLAB:
+	case HS_UNIT_LARGE:
+		*index = (unsigned)(off / unit->size_bytes);
+		if (*index >= hs_classes[unit->class].capacity)
+			return HS_FOUND_NOTHING;
+		if (off % unit->size_bytes != 0)
+			return HS_FOUND_INSIDE;
+		if (unit->kind == HS_UNIT_SLAB ? hs_slab_is_live(unit, *index)
+					       : hs_large_is_live(unit, *index))
+			return HS_FOUND_BLOCK;
+		return HS_FOUND_FREED;
+	case HS_UNIT_SPAN:
+		return off == 0 ? HS_FOUND_BLOCK : HS_FOUND_INSIDE;
+	case HS_UNIT_FREED:
+	case HS_UNIT_FREE:
+	case HS_UNIT_FREE_TAIL:
+		if (off == 0)
+			return HS_FOUND_FREED;
+		break;
+	default:
+		break;
+	}
+	return inside_span(unit) ? HS_FOUND_INSIDE : HS_FOUND_NOTHING;
+}
+
+static HS_COLD __attribute__((noreturn)) void misuse(const void *p,
+						     enum hs_heap_found found)
+{
+	if (found == HS_FOUND_INSIDE)
+		hs_log_fatal("free of %p, inside a block", p);
+	if (found == HS_FOUND_FREED)
+		hs_log_fatal("double free of %p", p);
+	hs_log_fatal("invalid free of %p", p);
+}
+
+static size_t block_bytes(const struct hs_unit *unit)
+{
+	return unit->kind == HS_UNIT_SPAN ? unit->nr_units * HS_UNIT
+					  : unit->size_bytes;
+}
+
+/* --- free ----------------------------------------------------------------- */
+
+/* Two threads may free one span at once; one of them does. */
+static void free_span(struct hs_unit *unit)
+{
+	struct hs_span_pool *pool = &hs_span_pools[unit->pool];
+	uint32_t first = hs_unit_number(unit);
+	size_t nr_units = unit->nr_units;
+
+	if (__atomic_exchange_n(&unit->kind, HS_UNIT_FREED, __ATOMIC_ACQ_REL) !=
+	    HS_UNIT_SPAN)
+		misuse(hs_unit_address(first), HS_FOUND_FREED);
+	hs_span_free(pool, first, nr_units);
+}
+
+static void free_block(struct hs_unit *unit, unsigned index)
+{
+	struct hs_theap *self = hs_theap_self;
+
+	if (unit->kind == HS_UNIT_SPAN)
+		free_span(unit);
+	else if (unit->kind == HS_UNIT_LARGE)
+		hs_large_free(unit, index);
+	else if (hs_slab_body(unit)->owner == self)
+		hs_slab_free_local(self, unit, index);
+	else
+		hs_slab_free_remote(unit, index);
+}
+
+void hs_heap_free(void *p)
+{
+	enum hs_heap_found found;
+	struct hs_unit *unit;
+	unsigned index;
+
+	if (hs_heap_free_fast(p) || p == NULL)
+		return;
+	if (!hs_heap_contains(p))
+		misuse(p, HS_FOUND_NOTHING);
+	found = hs_heap_find(p, &unit, &index);
+	if (found != HS_FOUND_BLOCK)
+		misuse(p, found);
+	free_block(unit, index);
+}
+
+/* Would a request of that size and alignment have been given this block? */
+static bool size_matches(const struct hs_unit *unit, size_t size_bytes,
+			 size_t align)
+{
+	unsigned class = HS_NR_CLASSES;
+
+	if (unit->kind == HS_UNIT_SPAN && unit->pool == HS_POOL_BASE)
+		return size_bytes <= block_bytes(unit);
+	if (align > HS_HEAP_MIN_ALIGN)
+		class = hs_class_of_aligned(size_bytes, align);
+	else if (size_bytes <= HS_LARGE_MAX)
+		class = hs_class_of(size_bytes);
+	if (unit->kind != HS_UNIT_SPAN)
+		return class == unit->class;
+	if (class != HS_NR_CLASSES || size_bytes > block_bytes(unit))
+		return false;
+	/* A limit can make a big block end before its last slot does. */
+	return unit->nr_units == span_units(HS_MAX(size_bytes, (size_t)1)) ||
+	       (unit->big && unit->nr_units >= hs_units_of(size_bytes) &&
+		unit->nr_units <= span_units(size_bytes));
+}
+
+void hs_heap_free_sized(void *p, size_t size_bytes, size_t align)
+{
+	enum hs_heap_found found;
+	struct hs_unit *unit;
+	unsigned index;
+
+	if (p == NULL)
+		return;
+	if (!hs_heap_contains(p))
+		misuse(p, HS_FOUND_NOTHING);
+	found = hs_heap_find(p, &unit, &index);
+	if (found != HS_FOUND_BLOCK)
+		misuse(p, found);
+	if (!size_matches(unit, size_bytes, align))
+		hs_log_fatal("free of %p with size %zu, the block has %zu", p,
+			     size_bytes, block_bytes(unit));
+	if (!hs_heap_free_fast(p))
+		free_block(unit, index);
+}
+
+/* --- realloc -------------------------------------------------------------- */
+
+static struct hs_unit *find_live(const void *p, const char *what)
+{
+	struct hs_unit *unit;
+	unsigned index;
+
+	if (!hs_heap_contains(p) ||
+	    hs_heap_find(p, &unit, &index) != HS_FOUND_BLOCK)
+		hs_log_fatal("%s of freed block %p", what, p);
+	return unit;
+}
+
+/* Make the span at @unit @new_units long where it is, or NULL. */
+static void *resize_span(struct hs_unit *unit, size_t new_units)
+{
+	struct hs_span_pool *pool = &hs_span_pools[unit->pool];
+	uint32_t first = hs_unit_number(unit);
+	size_t nr_units = unit->nr_units, got_units;
+
+	if (new_units > nr_units) {
+		if (hs_span_extend(pool, first, nr_units, new_units,
+				   unit->big ? HS_SPAN_BIG : 0)) {
+			unit->nr_units = (uint32_t)new_units;
+			return hs_unit_address(first);
+		}
+		if (!unit->big)
+			return NULL;
+		first = hs_span_move(pool, first, nr_units, new_units,
+				     &got_units);
+		if (first == HS_NO_UNIT)
+			return NULL;
+		unit = hs_unit_at(first);
+		unit->nr_units = (uint32_t)got_units;
+		unit->pool = pool->id;
+		unit->big = true;
+		__atomic_store_n(&unit->kind, HS_UNIT_SPAN, __ATOMIC_RELEASE);
+		return hs_unit_address(first);
+	}
+	if (new_units < nr_units) {
+		unit->nr_units = (uint32_t)new_units;
+		hs_span_free(pool, first + (uint32_t)new_units,
+			     nr_units - new_units);
+	}
+	return hs_unit_address(first);
+}
+
+static void *realloc_span(struct hs_unit *unit, size_t size_bytes)
+{
+	size_t new_units = span_units(size_bytes);
+	bool big = new_units * HS_UNIT >= HS_SPAN_BIG_BYTES;
+
+	if (size_bytes <= HS_LARGE_MAX || big != unit->big ||
+	    size_bytes > hs_arena.max_bytes)
+		return NULL;
+	if (big && unit->nr_units <= new_units &&
+	    unit->nr_units >= hs_units_of(size_bytes))
+		return hs_unit_address(hs_unit_number(unit));
+	return resize_span(unit, new_units);
+}
+
+static bool is_on_base(const struct hs_unit *unit)
+{
+	if (unit->kind == HS_UNIT_SPAN)
+		return unit->pool == HS_POOL_BASE;
+	return unit->kind == HS_UNIT_SLAB &&
+	       hs_slab_body(unit)->owner == &hs_heap_on_base;
+}
+
+void *hs_heap_realloc(void *p, size_t size_bytes)
+{
+	struct hs_unit *unit = find_live(p, "realloc");
+	size_t old_bytes = block_bytes(unit);
+	void *block;
+
+	if (unit->kind == HS_UNIT_SPAN) {
+		block = realloc_span(unit, size_bytes);
+		if (block != NULL)
+			return block;
+	} else if (size_bytes <= HS_LARGE_MAX &&
+		   hs_class_of(size_bytes) == unit->class) {
+		return p;
+	}
+	block = is_on_base(unit) ? hs_heap_malloc_base(size_bytes)
+				 : hs_heap_malloc(size_bytes);
+	if (block == NULL)
+		return NULL;
+	prepare_write(block, HS_MIN(old_bytes, size_bytes));
+	memcpy(block, p, HS_MIN(old_bytes, size_bytes));
+	hs_heap_free(p);
+	return block;
+}
+
+/* --- questions ------------------------------------------------------------ */
+
+size_t hs_heap_usable_size(const void *p)
+{
+	return block_bytes(find_live(p, "size"));
+}
+
+size_t hs_heap_good_size(size_t size_bytes)
+{
+	if (size_bytes <= HS_LARGE_MAX)
+		return hs_classes[hs_class_of(size_bytes)].size_bytes;
+	hs_heap_thread_get();
+	if (size_bytes > hs_arena.max_bytes)
+		return 0;
+	return span_units(size_bytes) * HS_UNIT;
+}
+
+bool hs_heap_trim(size_t keep_bytes)
+{
+	size_t done = 0;
+	int pool;
+
+	if (hs_heap_map.base == 0)
+		return false;
+	hs_heap_reclaim();
+	for (pool = 0; pool < HS_NR_POOLS; pool++)
+		done += hs_span_release(&hs_span_pools[pool],
+					keep_bytes >> HS_UNIT_SHIFT);
+	return done != 0;
+}
+
+__attribute__((no_sanitize("thread"))) void
+hs_heap_usage(struct hs_heap_usage *usage)
+{
+	uint32_t i, top = hs_span_top();
+	int pool;
+
+	memset(usage, 0, sizeof(*usage));
+	usage->metadata_bytes = hs_meta_bytes();
+	for (pool = 0; pool < HS_NR_POOLS; pool++) {
+		const struct hs_span_pool *p = &hs_span_pools[pool];
+
+		usage->mapped_bytes += p->mapped_units * HS_UNIT;
+		usage->retained_bytes += p->free_units * HS_UNIT;
+	}
+	for (i = 0; i < top; i++) {
+		const struct hs_unit *unit = hs_unit_at(i);
+
+		if (unit->kind == HS_UNIT_SPAN) {
+			usage->nr_large++;
+			usage->large_bytes += unit->nr_units * HS_UNIT;
+			usage->allocated_bytes += unit->nr_units * HS_UNIT;
+		} else if (unit->kind == HS_UNIT_SLAB) {
+			usage->allocated_bytes +=
+				hs_slab_nr_live(unit) * unit->size_bytes;
+		} else if (unit->kind == HS_UNIT_LARGE) {
+			usage->allocated_bytes += unit->used * unit->size_bytes;
+		}
+	}
+}

@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "heap_slab.h"
+
+#include "heap_fast.h"
+#include "log.h"
+#include "meta.h"
+
+#define PAGE_BYTES ((size_t)4096)
+/* How many partial slabs are compared to find the fullest. */
+#define PARTIAL_TRIES 4
+/* The first class that does not go by the direct table, and the first whose
+ * blocks' freshness is tracked. */
+#define FIRST_TRACKED 32
+
+static _Atomic uint64_t no_words;
+
+struct hs_unit hs_unit_none = { .cur = &no_words };
+
+static struct hs_slab_body *body_free[64 + 1]; /* by words; hs_span_lock */
+
+static size_t body_remote_bytes(unsigned nr_words)
+{
+	return hs_align_up(sizeof(struct hs_slab_body) + nr_words * 8, 64);
+}
+
+static size_t body_bytes(unsigned nr_words)
+{
+	return body_remote_bytes(nr_words) + hs_align_up(nr_words * 8, 64);
+}
+
+/* Cut a page into bodies.  Locks: hs_span_lock held. */
+static void body_refill(unsigned nr_words)
+{
+	size_t size = body_bytes(nr_words), off;
+	char *page = hs_meta_alloc(PAGE_BYTES, PAGE_BYTES);
+
+	if (page == NULL)
+		return;
+	for (off = 0; off + size <= PAGE_BYTES; off += size) {
+		struct hs_slab_body *body = (void *)(page + off);
+
+		body->owner = (void *)body_free[nr_words];
+		body_free[nr_words] = body;
+	}
+}
+
+static struct hs_slab_body *body_get(unsigned nr_words)
+{
+	struct hs_slab_body *body;
+
+	hs_lock_acquire(&hs_span_lock);
+	if (body_free[nr_words] == NULL)
+		body_refill(nr_words);
+	body = body_free[nr_words];
+	if (body != NULL)
+		body_free[nr_words] = (void *)body->owner;
+	hs_lock_release(&hs_span_lock);
+	return body;
+}
+
+static void body_put(struct hs_slab_body *body, unsigned nr_words)
+{
+	hs_lock_acquire(&hs_span_lock);
+	body->owner = (void *)body_free[nr_words];
+	body_free[nr_words] = body;
+	hs_lock_release(&hs_span_lock);
+}
+
+static const struct hs_class *class_of(const struct hs_unit *slab)
+{
+	return &hs_classes[slab->class];
+}
+
+/* The bits of word @i that are blocks. */
+static uint64_t block_bits(const struct hs_class *class, unsigned i)
+{
+	unsigned left = class->capacity - i * 64;
+
+	return left >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << left) - 1;
+}
+
+/* A slab's tail looks like one more block to a division; its remote bit is
+ * always set, which sends a free of it to the slow path. */
+static uint64_t tail_bit(const struct hs_class *class, unsigned i)
+{
+	return class->capacity / 64 == i ? (uint64_t)1 << class->capacity % 64
+					 : 0;
+}
+
+void hs_slab_double_free(const struct hs_unit *slab, unsigned index)
+{
+	hs_log_fatal("double free of %p",
+		     (void *)(hs_slab_base(slab) + index * slab->size_bytes));
+}
+
+bool hs_slab_is_live(const struct hs_unit *slab, unsigned index)
+{
+	uint64_t words = slab->words[index / 64];
+
+	return !((words | slab->remote[index / 64]) >> index % 64 & 1);
+}
+
+/* Lists of partial slabs.  Locks: heap->lock. */
+static void partial_add(struct hs_theap *heap, struct hs_unit *slab)
+{
+	struct hs_slab_list *list = &heap->partial[slab->class];
+	uint32_t number = hs_unit_number(slab);
+
+	slab->next = HS_NO_UNIT;
+	slab->prev = list->tail;
+	if (list->tail != HS_NO_UNIT)
+		hs_unit_at(list->tail)->next = number;
+	else
+		list->head = number;
+	list->tail = number;
+	hs_slab_body(slab)->state = HS_SLAB_PARTIAL;
+	atomic_store_explicit(&slab->owner_fast,
+			      hs_classes[slab->class].nr_units == 1 ? heap
+								    : NULL,
+			      memory_order_relaxed);
+}
+
+static void partial_del(struct hs_theap *heap, struct hs_unit *slab)
+{
+	struct hs_slab_list *list = &heap->partial[slab->class];
+
+	if (slab->prev != HS_NO_UNIT)
+		hs_unit_at(slab->prev)->next = slab->next;
+	else
+		list->head = slab->next;
+	if (slab->next != HS_NO_UNIT)
+		hs_unit_at(slab->next)->prev = slab->prev;
+	else
+		list->tail = slab->prev;
+}
+
+static void set_active(struct hs_theap *heap, unsigned class,
+		       struct hs_unit *slab)
+{
+	unsigned i;
+
+	heap->active[class] = slab;
+	if (class >= FIRST_TRACKED)
+		return;
+	for (i = hs_classes[class].size_bytes / 16; hs_class_by_16[i] == class;
+	     i--) {
+		heap->direct[i] = slab;
+		if (i == 0)
+			break;
+	}
+}
+
+void hs_slab_heap_init(struct hs_theap *heap, struct hs_span_pool *pool)
+{
+	unsigned class;
+
+	heap->pool = pool;
+	hs_lock_init(&heap->lock, HS_RANK_HEAP);
+	for (class = 0; class < HS_NR_SMALL; class ++) {
+		heap->partial[class].head = HS_NO_UNIT;
+		heap->partial[class].tail = HS_NO_UNIT;
+		set_active(heap, class, &hs_unit_none);
+	}
+}
+
+static void slab_init(struct hs_theap *heap, struct hs_unit *slab,
+		      struct hs_slab_body *body, unsigned class, bool zeroed)
+{
+	const struct hs_class *c = &hs_classes[class];
+	unsigned i;
+
+	body->stack_next = NULL;
+	body->pending = 0;
+	body->notified = 0;
+	body->taken = 0;
+	body->fresh = zeroed && c->nr_words == 1 ? block_bits(c, 0) : 0;
+	slab->remote = body->remote;
+	slab->words = (void *)((char *)body + body_remote_bytes(c->nr_words));
+	for (i = 0; i < c->nr_words; i++) {
+		body->remote[i] = tail_bit(c, i);
+		slab->words[i] = block_bits(c, i);
+	}
+	slab->cur = slab->words;
+	slab->cur_base = hs_slab_base(slab);
+	slab->size_bytes = c->size_bytes;
+	slab->recip = c->recip;
+	slab->used = 0;
+	slab->class = (uint8_t) class;
+	body->owner = heap;
+	slab->kind = HS_UNIT_SLAB;
+	for (i = 1; i < c->nr_units; i++) {
+		slab[i].nr_units = i;
+		slab[i].kind = HS_UNIT_CONT;
+	}
+}
+
+static struct hs_unit *slab_create(struct hs_theap *heap, unsigned class,
+				   unsigned flags)
+{
+	const struct hs_class *c = &hs_classes[class];
+	struct hs_slab_body *body = body_get(c->nr_words);
+	size_t got_units;
+	uint32_t first;
+	bool zeroed;
+
+	if (body == NULL)
+		return NULL;
+	first = hs_span_alloc(heap->pool, c->nr_units, 1, flags | HS_SPAN_SLAB,
+			      &zeroed, &got_units);
+	if (first == HS_NO_UNIT) {
+		body_put(body, c->nr_words);
+		return NULL;
+	}
+	slab_init(heap, hs_unit_at(first), body, class, zeroed);
+	return hs_unit_at(first);
+}
+
+/* Is nobody on the way to tell of a remote free? */
+static bool is_quiet(struct hs_slab_body *body)
+{
+	return atomic_load(&body->pending) !=
+		       atomic_load(&hs_fork_generation) &&
+	       atomic_load(&body->notified) == body->taken;
+}
+
+/* pre: empty, in no list, quiet. */
+static void slab_release(struct hs_theap *heap, struct hs_unit *slab)
+{
+	const struct hs_class *c = class_of(slab);
+	struct hs_slab_body *body = hs_slab_body(slab);
+	unsigned i;
+
+	atomic_store_explicit(&slab->owner_fast, NULL, memory_order_relaxed);
+	for (i = 1; i < c->nr_units; i++)
+		slab[i].kind = HS_UNIT_NONE;
+	slab->kind = HS_UNIT_FREED;
+	body_put(body, c->nr_words);
+	hs_span_free(heap->pool, hs_unit_number(slab), c->nr_units);
+}
+
+/* An empty slab in the list of its class is kept if it is the only one. */
+static void settle_empty(struct hs_theap *heap, struct hs_unit *slab)
+{
+	struct hs_unit **spare = &heap->spare[slab->class];
+
+	if (*spare == NULL)
+		*spare = slab;
+	if (*spare == slab || !is_quiet(hs_slab_body(slab)))
+		return;
+	partial_del(heap, slab);
+	slab_release(heap, slab);
+}
+
+/* Locks: heap->lock. */
+static void merge(struct hs_theap *heap, struct hs_unit *slab)
+{
+	const struct hs_class *c = class_of(slab);
+	struct hs_slab_body *body = hs_slab_body(slab);
+	unsigned i;
+
+	for (i = 0; i < c->nr_words; i++) {
+		uint64_t tail = tail_bit(c, i), bits, word;
+
+		if (atomic_load_explicit(&slab->remote[i],
+					 memory_order_relaxed) == tail)
+			continue;
+		bits = atomic_exchange(&slab->remote[i], tail) & ~tail;
+		body->taken++;
+		word = slab->words[i];
+		if (word & bits)
+			hs_slab_double_free(slab,
+					    i * 64 + (unsigned)__builtin_ctzll(
+							     word & bits));
+		atomic_store_explicit(&slab->words[i], word | bits,
+				      memory_order_relaxed);
+		slab->used -= (uint16_t)__builtin_popcountll(bits);
+	}
+	if (body->state == HS_SLAB_FULL && slab->used < c->capacity)
+		partial_add(heap, slab);
+	if (slab->used == 0 && body->state == HS_SLAB_PARTIAL)
+		settle_empty(heap, slab);
+}
+
+/* Merge wherever there is something to merge.  Locks: heap->lock. */
+static void merge_all(struct hs_theap *heap)
+{
+	uint32_t i, top = hs_span_top();
+
+	for (i = 0; i < top; i++) {
+		struct hs_unit *slab = hs_unit_at(i);
+
+		if (slab->kind == HS_UNIT_SLAB &&
+		    hs_slab_body(slab)->owner == heap)
+			merge(heap, slab);
+	}
+	heap->unmerged = false;
+}
+
+/* Merge the slabs on the heap's stack.  Locks: heap->lock. */
+static void drain_stack(struct hs_theap *heap)
+{
+	uint32_t generation = hs_fork_generation;
+	struct hs_unit *slab, *next;
+
+	if (hs_unlikely(heap->unmerged))
+		merge_all(heap);
+	if (atomic_load_explicit(&heap->remote_head, memory_order_relaxed) ==
+	    NULL)
+		return;
+	slab = atomic_exchange(&heap->remote_head, NULL);
+	for (; slab != NULL; slab = next) {
+		struct hs_slab_body *body;
+
+		/* After a fork that no handler saw the stack may be torn. */
+		if (slab->kind != HS_UNIT_SLAB)
+			break;
+		body = hs_slab_body(slab);
+		next = body->stack_next;
+		if (body->owner != heap ||
+		    atomic_exchange(&body->pending, 0) != generation)
+			break;
+		merge(heap, slab);
+	}
+}
+
+/* Go on to the next word of @slab that has a free block. */
+static bool next_word(struct hs_unit *slab)
+{
+	const struct hs_class *c;
+	unsigned from, i;
+
+	if (slab == &hs_unit_none)
+		return false;
+	c = class_of(slab);
+	if (slab->used >= c->capacity)
+		return false;
+	from = (unsigned)(slab->cur - slab->words);
+	for (i = from + 1; i != from; i++) {
+		if (i == c->nr_words) {
+			i = 0;
+			if (from == 0)
+				break;
+		}
+		if (slab->words[i] != 0)
+			break;
+	}
+	if (slab->words[i] == 0)
+		return false;
+	slab->cur = &slab->words[i];
+	slab->cur_base = hs_slab_base(slab) + i * 64 * slab->size_bytes;
+	return true;
+}
+
+/* The fullest of the first few with a sixteenth free; else the one with most.
+ * Locks: heap->lock. */
+static struct hs_unit *partial_pick(struct hs_theap *heap, unsigned class)
+{
+	unsigned enough =
+		hs_classes[class].capacity - hs_classes[class].capacity / 16;
+	uint32_t number = heap->partial[class].head;
+	struct hs_unit *best = NULL;
+	unsigned tries;
+
+	for (tries = 0; number != HS_NO_UNIT && tries < PARTIAL_TRIES;
+	     tries++) {
+		struct hs_unit *slab = hs_unit_at(number);
+
+		if (best == NULL ||
+		    (best->used > enough
+			     ? slab->used < best->used
+			     : slab->used <= enough && slab->used > best->used))
+			best = slab;
+		number = slab->next;
+	}
+	return best;
+}
+
+/* Give @class a slab to allocate from.  Locks: heap->lock held. */
+static bool refill_locked(struct hs_theap *heap, unsigned class, unsigned flags)
+{
+	struct hs_unit *slab = heap->active[class];
+
+	drain_stack(heap);
+	if (next_word(slab))
+		return true;
+	if (slab != &hs_unit_none) {
+		hs_slab_body(slab)->state = HS_SLAB_FULL;
+		atomic_store_explicit(&slab->owner_fast, NULL,
+				      memory_order_relaxed);
+		set_active(heap, class, &hs_unit_none);
+	}
+	slab = partial_pick(heap, class);
+	if (slab != NULL) {
+		partial_del(heap, slab);
+		if (heap->spare[class] == slab)
+			heap->spare[class] = NULL;
+		if (*slab->cur == 0 && !next_word(slab))
+			hs_log_fatal("heap corrupted: no free block in %p",
+				     (void *)hs_slab_base(slab));
+	} else {
+		slab = slab_create(heap, class, flags);
+		if (slab == NULL)
+			return false;
+		if (hs_classes[class].nr_units == 1)
+			atomic_store_explicit(&slab->owner_fast, heap,
+					      memory_order_relaxed);
+	}
+	hs_slab_body(slab)->state = HS_SLAB_ACTIVE;
+	set_active(heap, class, slab);
+	return true;
+}
+
+/* Take a block of a class whose slabs are one word, and say whether it is
+ * still as the kernel zeroed it. */
+static bool take_tracked(struct hs_unit *slab, void **block, bool *zeroed)
+{
+	uint64_t word = *slab->cur;
+	struct hs_slab_body *body;
+
+	if (word == 0)
+		return false;
+	body = hs_slab_body(slab);
+	*zeroed = (body->fresh & word & -word) != 0;
+	body->fresh &= ~(word & -word);
+	atomic_signal_fence(memory_order_release);
+	return hs_slab_take(slab, block);
+}
+
+void *hs_slab_alloc(struct hs_theap *heap, unsigned class, unsigned flags,
+		    bool locked, bool *zeroed)
+{
+	void *block;
+
+	*zeroed = false;
+	for (;;) {
+		struct hs_unit *slab = heap->active[class];
+		bool ok;
+
+		if (class < FIRST_TRACKED ? hs_slab_take(slab, &block)
+					  : take_tracked(slab, &block, zeroed))
+			return block;
+		if (next_word(slab))
+			continue;
+		if (!locked)
+			hs_lock_acquire(&heap->lock);
+		ok = refill_locked(heap, class, flags);
+		if (!locked)
+			hs_lock_release(&heap->lock);
+		if (!ok)
+			return NULL;
+	}
+}
+
+void hs_slab_emptied(struct hs_unit *slab)
+{
+	struct hs_slab_body *body = hs_slab_body(slab);
+	struct hs_theap *heap = body->owner;
+
+	if (body->state == HS_SLAB_ACTIVE)
+		return;
+	hs_lock_acquire(&heap->lock);
+	settle_empty(heap, slab);
+	hs_lock_release(&heap->lock);
+}
+
+void hs_slab_free_local(struct hs_theap *self, struct hs_unit *slab,
+			unsigned index)
+{
+	_Atomic uint64_t *word = &slab->words[index / 64];
+
+	if (!hs_slab_is_live(slab, index))
+		hs_slab_double_free(slab, index);
+	atomic_store_explicit(word, *word | (uint64_t)1 << index % 64,
+			      memory_order_relaxed);
+	slab->used--;
+	if (hs_slab_body(slab)->state == HS_SLAB_FULL) {
+		hs_lock_acquire(&self->lock);
+		partial_add(self, slab);
+		hs_lock_release(&self->lock);
+	}
+	if (slab->used == 0)
+		hs_slab_emptied(slab);
+}
+
+static void stack_push(struct hs_theap *heap, struct hs_unit *slab)
+{
+	struct hs_slab_body *body = hs_slab_body(slab);
+	struct hs_unit *head = heap->remote_head;
+
+	do
+		atomic_store_explicit(&body->stack_next, head,
+				      memory_order_relaxed);
+	while (!atomic_compare_exchange_weak(&heap->remote_head, &head, slab));
+}
+
+void hs_slab_free_remote(struct hs_unit *slab, unsigned index)
+{
+	struct hs_slab_body *body = hs_slab_body(slab);
+	struct hs_theap *heap = body->owner;
+	uint64_t bit = (uint64_t)1 << index % 64;
+	uint64_t tail = tail_bit(class_of(slab), index / 64), old;
+	uint32_t generation = hs_fork_generation;
+
+	/* Looked at before: once the remote bit is set the owner may move it
+	 * here at any time, and even release the slab. */
+	if (slab->words[index / 64] & bit)
+		hs_slab_double_free(slab, index);
+	old = atomic_fetch_or(&slab->remote[index / 64], bit);
+	if (old & bit)
+		hs_slab_double_free(slab, index);
+	if ((old & ~tail) != 0)
+		return;
+	/* Pairs with the exchanges in drain_stack() and merge(). */
+	if (atomic_exchange(&body->pending, generation) != generation)
+		stack_push(heap, slab);
+	atomic_fetch_add(&body->notified, 1);
+}
+
+bool hs_slab_drain_locked(struct hs_theap *heap)
+{
+	bool any = false;
+	unsigned class;
+
+	drain_stack(heap);
+	for (class = 0; class < HS_NR_SMALL; class ++) {
+		struct hs_unit *slab = heap->active[class];
+
+		if (slab != &hs_unit_none && slab->used == 0) {
+			set_active(heap, class, &hs_unit_none);
+			partial_add(heap, slab);
+			settle_empty(heap, slab);
+			any = true;
+		}
+		slab = heap->spare[class];
+		if (slab == NULL || !is_quiet(hs_slab_body(slab)))
+			continue;
+		heap->spare[class] = NULL;
+		partial_del(heap, slab);
+		slab_release(heap, slab);
+		any = true;
+	}
+	return any;
+}
+
+/* What a torn descriptor says of a slab, from its body. */
+static void recover_slab(struct hs_theap *heap, struct hs_unit *slab)
+{
+	const struct hs_class *c = class_of(slab);
+	struct hs_slab_body *body = hs_slab_body(slab);
+	unsigned i, nr_free = 0;
+
+	for (i = 0; i < c->nr_words; i++)
+		nr_free += (unsigned)__builtin_popcountll(slab->words[i]);
+	slab->used = (uint16_t)(c->capacity - nr_free);
+	slab->cur = slab->words;
+	slab->cur_base = hs_slab_base(slab);
+	if (body->state == HS_SLAB_FULL && nr_free != 0)
+		partial_add(heap, slab);
+	merge(heap, slab);
+}
+
+void hs_slab_recover_locked(struct hs_theap *heap)
+{
+	uint32_t i, top = hs_span_top();
+
+	for (i = 0; i < top; i++) {
+		struct hs_unit *slab = hs_unit_at(i);
+
+		if (slab->kind == HS_UNIT_SLAB &&
+		    hs_slab_body(slab)->owner == heap)
+			recover_slab(heap, slab);
+	}
+	heap->stale = false;
+	heap->unmerged = false;
+}
+
+unsigned hs_slab_nr_live(const struct hs_unit *slab)
+{
+	const struct hs_class *c = class_of(slab);
+	unsigned i, nr_free = 0;
+
+	for (i = 0; i < c->nr_words; i++)
+		nr_free += (unsigned)__builtin_popcountll(
+			slab->words[i] | (slab->remote[i] & ~tail_bit(c, i)));
+	return c->capacity - nr_free;
+}
+
+int hs_slab_check(const struct hs_unit *slab)
+{
+	const struct hs_class *c = class_of(slab);
+	struct hs_slab_body *body = hs_slab_body(slab);
+	unsigned i, nr_free = 0;
+
+	for (i = 0; i < c->nr_words; i++) {
+		uint64_t word = slab->words[i];
+
+		if (word & slab->remote[i])
+			return 3;
+		if ((slab->remote[i] & tail_bit(c, i)) != tail_bit(c, i) ||
+		    (word & ~block_bits(c, i)))
+			return 3;
+		nr_free += (unsigned)__builtin_popcountll(word);
+	}
+	if (!((struct hs_theap *)body->owner)->stale &&
+	    slab->used != c->capacity - nr_free)
+		return 1;
+	return body->state == HS_SLAB_FULL && nr_free != 0 ? 2 : 0;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "heap_thread.h"
+
+#include "heap.h"
+#include "heap_large.h"
+#include "meta.h"
+
+struct hs_lock hs_registry_lock = HS_LOCK_INIT(HS_RANK_REGISTRY);
+void (*hs_heap_thread_attach_hook)(void);
+
+struct hs_theap hs_theap_none = {
+	.direct = { [0 ... HS_NR_DIRECT - 1] = &hs_unit_none },
+	.active = { [0 ... HS_NR_SMALL - 1] = &hs_unit_none },
+};
+struct hs_theap hs_heap_on_base;
+struct hs_theap hs_heap_shared;
+
+HS_TLS struct hs_theap *hs_theap_self = &hs_theap_none;
+_Atomic uint32_t hs_fork_generation = 1;
+
+/* The thread has handed its heap over. */
+static HS_TLS bool exited;
+static struct hs_theap *heaps; /* all, newest first */
+static struct hs_theap *idle;
+static bool ready;
+
+struct hs_theap *hs_heap_first(void)
+{
+	return heaps;
+}
+
+static void registry_add(struct hs_theap *heap, struct hs_span_pool *pool)
+{
+	hs_slab_heap_init(heap, pool);
+	heap->next = heaps;
+	heaps = heap;
+}
+
+/* An idle heap or a new one.  Locks: hs_registry_lock held. */
+static struct hs_theap *obtain(void)
+{
+	struct hs_theap *heap = idle;
+
+	if (heap == NULL) {
+		heap = hs_meta_alloc(sizeof(*heap), 64);
+		if (heap != NULL)
+			registry_add(heap, &hs_span_pools[HS_POOL_MAIN]);
+		return heap;
+	}
+	idle = heap->next_idle;
+	heap->next_idle = NULL;
+	heap->idle = false;
+	if (heap->stale) {
+		hs_lock_acquire(&heap->lock);
+		hs_slab_recover_locked(heap);
+		hs_lock_release(&heap->lock);
+	}
+	return heap;
+}
+
+struct hs_theap *hs_heap_thread_get(void)
+{
+	struct hs_theap *heap = hs_theap_self;
+
+	if (hs_likely(heap != &hs_theap_none))
+		return heap;
+	hs_lock_acquire(&hs_registry_lock);
+	if (!ready && hs_span_init() == 0) {
+		registry_add(&hs_heap_on_base, &hs_span_pools[HS_POOL_BASE]);
+		registry_add(&hs_heap_shared, &hs_span_pools[HS_POOL_MAIN]);
+		ready = true;
+	}
+	heap = ready && !exited ? obtain() : NULL;
+	if (heap != NULL)
+		hs_theap_self = heap;
+	hs_lock_release(&hs_registry_lock);
+	if (heap != NULL && hs_heap_thread_attach_hook != NULL)
+		hs_heap_thread_attach_hook();
+	return heap;
+}
+
+/* Locks: hs_registry_lock held. */
+static bool drain(struct hs_theap *heap)
+{
+	bool any;
+
+	hs_lock_acquire(&heap->lock);
+	if (heap->stale)
+		hs_slab_recover_locked(heap);
+	any = hs_slab_drain_locked(heap);
+	hs_lock_release(&heap->lock);
+	return any;
+}
+
+static void make_idle(struct hs_theap *heap)
+{
+	heap->idle = true;
+	heap->next_idle = idle;
+	idle = heap;
+}
+
+void hs_heap_thread_exit(void)
+{
+	struct hs_theap *heap = hs_theap_self;
+
+	exited = true;
+	if (heap == &hs_theap_none)
+		return;
+	hs_theap_self = &hs_theap_none;
+	hs_lock_acquire(&hs_registry_lock);
+	drain(heap);
+	make_idle(heap);
+	hs_lock_release(&hs_registry_lock);
+}
+
+bool hs_heap_reclaim(void)
+{
+	struct hs_theap *heap = hs_theap_self;
+	bool any = false;
+
+	hs_lock_acquire(&hs_registry_lock);
+	if (heap != &hs_theap_none)
+		any |= drain(heap);
+	for (heap = idle; heap != NULL; heap = heap->next_idle)
+		any |= drain(heap);
+	if (ready) {
+		any |= drain(&hs_heap_shared);
+		any |= drain(&hs_heap_on_base);
+	}
+	hs_lock_release(&hs_registry_lock);
+	any |= hs_large_drain();
+	return any;
+}
+
+/*
+ * Fork.  All locks in rank order, so that lists stand still; bitmaps of other
+ * threads' heaps may change meanwhile, see heap_slab.h.
+ */
+static bool registry_taken, large_taken, span_taken;
+
+void hs_heap_prefork(void)
+{
+	struct hs_theap *heap;
+
+	registry_taken = hs_lock_prefork(&hs_registry_lock);
+	for (heap = heaps; heap != NULL; heap = heap->next)
+		heap->prefork_taken = hs_lock_prefork(&heap->lock);
+	large_taken = hs_lock_prefork(&hs_large_lock);
+	span_taken = hs_lock_prefork(&hs_span_lock);
+}
+
+void hs_heap_postfork_parent(void)
+{
+	struct hs_theap *heap;
+
+	hs_lock_postfork_parent(&hs_span_lock, span_taken);
+	hs_lock_postfork_parent(&hs_large_lock, large_taken);
+	for (heap = heaps; heap != NULL; heap = heap->next)
+		hs_lock_postfork_parent(&heap->lock, heap->prefork_taken);
+	hs_lock_postfork_parent(&hs_registry_lock, registry_taken);
+}
+
+/* The heaps of threads that this process does not have go idle; they, and
+ * what others had freed of ours, are put right when they are next used. */
+static void orphan_heaps(void)
+{
+	struct hs_theap *heap;
+
+	idle = NULL;
+	for (heap = heaps; heap != NULL; heap = heap->next) {
+		heap->remote_head = NULL;
+		if (heap == hs_theap_self) {
+			heap->unmerged =
+				heap->next != &hs_heap_shared || heap != heaps;
+			continue;
+		}
+		heap->stale = true;
+		if (heap != &hs_heap_shared && heap != &hs_heap_on_base)
+			make_idle(heap);
+	}
+}
+
+void hs_heap_postfork_child(void)
+{
+	struct hs_theap *heap;
+
+	hs_fork_generation++;
+	if (registry_taken)
+		orphan_heaps();
+	hs_lock_postfork_child(&hs_span_lock, span_taken);
+	hs_lock_postfork_child(&hs_large_lock, large_taken);
+	for (heap = heaps; heap != NULL; heap = heap->next)
+		hs_lock_postfork_child(&heap->lock, heap->prefork_taken);
+	hs_lock_postfork_child(&hs_registry_lock, registry_taken);
+}

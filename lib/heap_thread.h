@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * heap_thread.h - which heap a thread uses: the registry of heaps, thread
+ * start and exit, fork.
+ *
+ * A thread gets a heap with its first allocation: an idle one as it is, else a
+ * new one; at its end the heap goes idle, with the blocks that live on.  Heap
+ * objects are never given back.  free() alone does not make a heap: a thread
+ * without one frees as a stranger.
+ *
+ * Locks: hs_registry_lock (HS_RANK_REGISTRY).
+ */
+#ifndef HS_HEAP_THREAD_H
+#define HS_HEAP_THREAD_H
+
+#include "base.h"
+#include "heap_slab.h"
+#include "lock.h"
+
+extern struct hs_lock hs_registry_lock;
+
+/* Under their locks: of blocks on base pages, and of threads that are past
+ * their end or for which there is no memory for a heap. */
+extern struct hs_theap hs_heap_on_base;
+extern struct hs_theap hs_heap_shared;
+
+/* This thread's heap, attached if need be, or NULL: use hs_heap_shared. */
+struct hs_theap *hs_heap_thread_get(void);
+
+/* Empty what can be emptied before new memory is mapped: this thread's heap,
+ * the idle ones, the shared slabs.  True when units were freed.  Locks: none
+ * of the heap's held. */
+bool hs_heap_reclaim(void);
+
+/* All heaps, by next. */
+struct hs_theap *hs_heap_first(void);
+
+#endif
