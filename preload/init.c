@@ -21,6 +21,7 @@
 #include "hugeshim.h"
 #include "preload/caller.h"
 #include "preload/inherit.h"
+#include "preload/sanitised.h"
 #include "preload/thread.h"
 #include "stats.h"
 
@@ -45,8 +46,10 @@ static void arrange_report(void)
 }
 
 static void __attribute__((constructor))
-preload_start(int argc HS_UNUSED, char **argv HS_UNUSED, char **envp)
+preload_start(int argc HS_UNUSED, char **argv, char **envp)
 {
+	if (hs_sanitised_start(argv, envp))
+		return;
 	hs_start(envp);
 	hs_thread_init();
 	hs_caller_init();

@@ -54,13 +54,19 @@ accepts "$HS_HUGECTL"
 cat >show.c <<'EOF'
 #include <stdio.h>
 #include <stdlib.h>
-int main(void)
+#include <sys/prctl.h>
+int main(int argc, char **argv)
 {
 	const char *preload = getenv("LD_PRELOAD"), *heap;
+	char name[17] = "", *block = malloc(3 << 20);
 
+	(void)argv;
+	prctl(PR_GET_NAME, name, 0, 0, 0);
 	heap = getenv("HUGESHIM_HEAP");
 	puts(preload ? preload : heap ? heap : "untouched");
-	return 0;
+	printf("%s has %d arguments\n", name, argc - 1);
+	free(block);
+	return block == NULL;
 }
 EOF
 if $CC -static -o static show.c 2>cc.log; then
@@ -88,9 +94,13 @@ loader=$(od -An -c -v cat | tr -d ' \n' | grep -ao '/lib[a-z0-9/_.-]*ld[a-z0-9_.
 
 sanitised() { # COMPILER KIND TEXT
 	command -v "$1" >/dev/null || return 0
-	$1 -fsanitize="$2" -o "san-$1-$2" show.c 2>cc.log || return 0
+	$1 -fsanitize="$2" -o "s-$1-$2" show.c 2>cc.log || return 0
 	tried=1
-	refuses "./san-$1-$2" "$3"
+	refuses "./s-$1-$2" "$3"
+	# One that inherits the preload runs as well, without it.
+	run 0 "$HS_HUGECTL" --heap sh -c '"$@"; exit $?' sh "./s-$1-$2" a b
+	silent err
+	says out "s-$1-$2 has 2 arguments"
 }
 tried=
 sanitised gcc address AddressSanitizer
