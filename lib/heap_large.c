@@ -181,5 +181,5 @@ int hs_large_check(const struct hs_unit *slab)
 
 	if (slab->free & ~block_bits(c))
 		return 1;
-	return slab->used != c->capacity - __builtin_popcountll(slab->free);
+	return slab->used != c->capacity - hs_popcount(slab->free);
 }

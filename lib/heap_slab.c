@@ -273,7 +273,7 @@ static void merge(struct hs_theap *heap, struct hs_unit *slab)
 							     word & bits));
 		atomic_store_explicit(&slab->words[i], word | bits,
 				      memory_order_relaxed);
-		slab->used -= (uint16_t)__builtin_popcountll(bits);
+		slab->used -= (uint16_t)hs_popcount(bits);
 	}
 	if (body->state == HS_SLAB_FULL && slab->used < c->capacity)
 		partial_add(heap, slab);
@@ -550,7 +550,7 @@ static void recover_slab(struct hs_theap *heap, struct hs_unit *slab)
 	unsigned i, nr_free = 0;
 
 	for (i = 0; i < c->nr_words; i++)
-		nr_free += (unsigned)__builtin_popcountll(slab->words[i]);
+		nr_free += hs_popcount(slab->words[i]);
 	slab->used = (uint16_t)(c->capacity - nr_free);
 	slab->cur = slab->words;
 	slab->cur_base = hs_slab_base(slab);
@@ -580,8 +580,8 @@ unsigned hs_slab_nr_live(const struct hs_unit *slab)
 	unsigned i, nr_free = 0;
 
 	for (i = 0; i < c->nr_words; i++)
-		nr_free += (unsigned)__builtin_popcountll(
-			slab->words[i] | (slab->remote[i] & ~tail_bit(c, i)));
+		nr_free += hs_popcount(slab->words[i] |
+				       (slab->remote[i] & ~tail_bit(c, i)));
 	return c->capacity - nr_free;
 }
 
@@ -599,7 +599,7 @@ int hs_slab_check(const struct hs_unit *slab)
 		if ((slab->remote[i] & tail_bit(c, i)) != tail_bit(c, i) ||
 		    (word & ~block_bits(c, i)))
 			return 3;
-		nr_free += (unsigned)__builtin_popcountll(word);
+		nr_free += hs_popcount(word);
 	}
 	if (!((struct hs_theap *)body->owner)->stale &&
 	    slab->used != c->capacity - nr_free)

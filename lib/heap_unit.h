@@ -121,6 +121,17 @@ static HS_ALWAYS_INLINE uint32_t hs_units_per_slot(void)
 	return (uint32_t)1 << (hs_arena.slot_shift - HS_UNIT_SHIFT);
 }
 
+/* In line: without an option for the processor the compiler calls libgcc. */
+static HS_ALWAYS_INLINE unsigned hs_popcount(uint64_t bits)
+{
+	const uint64_t ones = ~(uint64_t)0;
+
+	bits -= bits >> 1 & ones / 3;
+	bits = (bits & ones / 5) + (bits >> 2 & ones / 5);
+	return (unsigned)(((bits + (bits >> 4)) & ones / 17) * (ones / 255) >>
+			  56);
+}
+
 /* Bytes to units, rounded up.  pre: does not overflow. */
 static HS_ALWAYS_INLINE size_t hs_units_of(size_t size_bytes)
 {
