@@ -44,6 +44,8 @@ static HS_ALWAYS_INLINE bool hs_slab_take(struct hs_unit *slab, void **block)
 	atomic_store_explicit(cur, word & (word - 1), memory_order_relaxed);
 	*block = (void *)(slab->cur_base +
 			  (uint64_t)__builtin_ctzll(word) * slab->size_bytes);
+	if (*block == NULL)
+		__builtin_unreachable(); /* saves callers the test */
 	return true;
 }
 
@@ -63,7 +65,7 @@ static HS_ALWAYS_INLINE bool hs_heap_free_fast(void *p)
 {
 	uintptr_t off = (uintptr_t)p - hs_heap_map.base;
 	struct hs_unit *slab;
-	uint64_t product, word, bit;
+	uint64_t product, word, taken;
 	uint32_t index;
 
 	if (hs_unlikely(off >= __atomic_load_n(&hs_heap_map.size_bytes,
@@ -81,14 +83,14 @@ static HS_ALWAYS_INLINE bool hs_heap_free_fast(void *p)
 	if (hs_unlikely((uint32_t)product >= slab->recip))
 		return false;
 	index = (uint32_t)(product >> 32);
-	bit = (uint64_t)1 << (index & 63);
 	word = atomic_load_explicit(&slab->words[index >> 6],
 				    memory_order_relaxed);
-	if (hs_unlikely((word | atomic_load_explicit(&slab->remote[index >> 6],
-						     memory_order_relaxed)) &
-			bit))
+	taken = word | atomic_load_explicit(&slab->remote[index >> 6],
+					    memory_order_relaxed);
+	if (hs_unlikely(taken >> (index & 63) & 1))
 		return false;
-	atomic_store_explicit(&slab->words[index >> 6], word | bit,
+	word |= (uint64_t)1 << (index & 63);
+	atomic_store_explicit(&slab->words[index >> 6], word,
 			      memory_order_relaxed);
 	if (hs_unlikely(--slab->used == 0))
 		hs_slab_emptied(slab);

@@ -277,7 +277,7 @@ static void merge(struct hs_theap *heap, struct hs_unit *slab)
 	}
 	if (body->state == HS_SLAB_FULL && slab->used < c->capacity)
 		partial_add(heap, slab);
-	if (slab->used == 0 && body->state == HS_SLAB_PARTIAL)
+	if (slab->used == 0)
 		settle_empty(heap, slab);
 }
 
@@ -332,7 +332,7 @@ static bool next_word(struct hs_unit *slab)
 	if (slab == &hs_unit_none)
 		return false;
 	c = class_of(slab);
-	if (slab->used >= c->capacity)
+	if (slab->used > c->capacity)
 		return false;
 	from = (unsigned)(slab->cur - slab->words);
 	for (i = from + 1; i != from; i++) {
@@ -384,6 +384,7 @@ static bool refill_locked(struct hs_theap *heap, unsigned class, unsigned flags)
 	if (next_word(slab))
 		return true;
 	if (slab != &hs_unit_none) {
+		slab->used--;
 		hs_slab_body(slab)->state = HS_SLAB_FULL;
 		atomic_store_explicit(&slab->owner_fast, NULL,
 				      memory_order_relaxed);
@@ -394,9 +395,6 @@ static bool refill_locked(struct hs_theap *heap, unsigned class, unsigned flags)
 		partial_del(heap, slab);
 		if (heap->spare[class] == slab)
 			heap->spare[class] = NULL;
-		if (*slab->cur == 0 && !next_word(slab))
-			hs_log_fatal("heap corrupted: no free block in %p",
-				     (void *)hs_slab_base(slab));
 	} else {
 		slab = slab_create(heap, class, flags);
 		if (slab == NULL)
@@ -405,8 +403,12 @@ static bool refill_locked(struct hs_theap *heap, unsigned class, unsigned flags)
 			atomic_store_explicit(&slab->owner_fast, heap,
 					      memory_order_relaxed);
 	}
+	slab->used++;
 	hs_slab_body(slab)->state = HS_SLAB_ACTIVE;
 	set_active(heap, class, slab);
+	if (*slab->cur == 0 && !next_word(slab))
+		hs_log_fatal("heap corrupted: no free block in %p",
+			     (void *)hs_slab_base(slab));
 	return true;
 }
 
@@ -453,11 +455,8 @@ void *hs_slab_alloc(struct hs_theap *heap, unsigned class, unsigned flags,
 
 void hs_slab_emptied(struct hs_unit *slab)
 {
-	struct hs_slab_body *body = hs_slab_body(slab);
-	struct hs_theap *heap = body->owner;
+	struct hs_theap *heap = hs_slab_body(slab)->owner;
 
-	if (body->state == HS_SLAB_ACTIVE)
-		return;
 	hs_lock_acquire(&heap->lock);
 	settle_empty(heap, slab);
 	hs_lock_release(&heap->lock);
@@ -525,7 +524,8 @@ bool hs_slab_drain_locked(struct hs_theap *heap)
 	for (class = 0; class < HS_NR_SMALL; class ++) {
 		struct hs_unit *slab = heap->active[class];
 
-		if (slab != &hs_unit_none && slab->used == 0) {
+		if (slab != &hs_unit_none && slab->used == 1) {
+			slab->used = 0;
 			set_active(heap, class, &hs_unit_none);
 			partial_add(heap, slab);
 			settle_empty(heap, slab);
@@ -551,7 +551,8 @@ static void recover_slab(struct hs_theap *heap, struct hs_unit *slab)
 
 	for (i = 0; i < c->nr_words; i++)
 		nr_free += hs_popcount(slab->words[i]);
-	slab->used = (uint16_t)(c->capacity - nr_free);
+	slab->used = (uint16_t)(c->capacity - nr_free +
+				(body->state == HS_SLAB_ACTIVE));
 	slab->cur = slab->words;
 	slab->cur_base = hs_slab_base(slab);
 	if (body->state == HS_SLAB_FULL && nr_free != 0)
@@ -602,7 +603,8 @@ int hs_slab_check(const struct hs_unit *slab)
 		nr_free += hs_popcount(word);
 	}
 	if (!((struct hs_theap *)body->owner)->stale &&
-	    slab->used != c->capacity - nr_free)
+	    slab->used !=
+		    c->capacity - nr_free + (body->state == HS_SLAB_ACTIVE))
 		return 1;
 	return body->state == HS_SLAB_FULL && nr_free != 0 ? 2 : 0;
 }

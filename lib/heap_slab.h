@@ -27,7 +27,8 @@
  * that a mark left by a lost push does not count.
  *
  * Invariants (hs_slab_check)
- * 1. used is the number of blocks whose bit is clear in words.
+ * 1. used is the number of blocks whose bit is clear in words, and one more in
+ *    the ACTIVE slab, which is not to be found empty by every free.
  * 2. A slab in state FULL has had no free bit since it became full.
  * 3. remote and words are disjoint.
  */

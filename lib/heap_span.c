@@ -120,7 +120,9 @@ __attribute__((no_sanitize("thread"))) static size_t live_bytes(void)
 	for (i = 0; i < top; i++) {
 		const struct hs_unit *unit = hs_unit_at(i);
 
-		if (unit->kind == HS_UNIT_SLAB || unit->kind == HS_UNIT_LARGE)
+		if (unit->kind == HS_UNIT_SLAB && unit->used != 0)
+			sum += (unit->used - 1u) * unit->size_bytes;
+		else if (unit->kind == HS_UNIT_LARGE)
 			sum += unit->used * unit->size_bytes;
 		else if (unit->kind == HS_UNIT_SPAN)
 			sum += unit->nr_units * HS_UNIT;

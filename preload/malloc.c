@@ -54,6 +54,14 @@ HS_EXPORT void *malloc(size_t size)
 	return hs_malloc_slow(size, __builtin_return_address(0));
 }
 
+HS_NOINLINE void hs_free_slow(void *p)
+{
+	if (hs_region_contains(p))
+		hs_heap_free(p);
+	else if (p)
+		hs_foreign_free(p);
+}
+
 HS_EXPORT void free(void *p)
 {
 	hs_free_inline(p);

@@ -15,6 +15,7 @@
 
 #include "base.h"
 #include "heap.h"
+#include "heap_fast.h"
 #include "preload/caller.h"
 #include "preload/foreign.h"
 #include "region.h"
@@ -33,17 +34,21 @@ void *hs_memalign(size_t align, size_t size) HS_HIDDEN;
 /* The straight line of malloc; NULL: take hs_malloc_slow(). */
 static HS_ALWAYS_INLINE void *hs_malloc_fast(size_t size)
 {
-	if (hs_unlikely(size > HS_CALLER_MIN_BYTES))
+	void *p;
+
+	if (hs_unlikely(size > HS_CALLER_MIN_BYTES ||
+			!hs_heap_malloc_fast(size, &p)))
 		return NULL;
-	return hs_heap_malloc(size);
+	return p;
 }
+
+/* free when the fast path declines. */
+void hs_free_slow(void *p) HS_HIDDEN;
 
 static HS_ALWAYS_INLINE void hs_free_inline(void *p)
 {
-	if (hs_likely(hs_region_contains(p)))
-		hs_heap_free(p);
-	else if (p)
-		hs_foreign_free(p);
+	if (hs_unlikely(!hs_heap_free_fast(p)))
+		hs_free_slow(p);
 }
 
 static HS_ALWAYS_INLINE bool hs_malloc_is_ours(void)
