@@ -239,10 +239,32 @@ static void text_process(struct report *r, const struct process *process)
 	    huge);
 }
 
+/* Nothing huge, and nothing that should have been: most of the processes that
+ * a script starts. */
+static bool is_small(void)
+{
+	unsigned i;
+
+	for (i = 0; i <= HS_STAT_RESCUE_FAILED; i++)
+		if (hs_stats_get((enum hs_stats_counter)i) != 0)
+			return false;
+	return hs_config->enabled && hs_stats_gauge_peak(HS_GAUGE_HUGE) == 0 &&
+	       hs_stats_gauge_peak(HS_GAUGE_LAZY) == 0 &&
+	       hs_stats_gauge_peak(HS_GAUGE_THP) == 0;
+}
+
 static void report_text(struct report *r, const struct process *process)
 {
 	char size[32];
 
+	if (is_small()) {
+		put(r, "%s: %s (pid %d) is too small for huge pages: %s of "
+		       "heap at most\n",
+		    hs_version, process->name, hs_sys.getpid(),
+		    human(relaxed(&hs_stats.largest_heap), size,
+			  sizeof(size)));
+		return;
+	}
 	put(r, "%s: %s (pid %d), huge pages of %s%s\n", hs_version,
 	    process->name, hs_sys.getpid(),
 	    human(page_size_bytes(), size, sizeof(size)),

@@ -79,7 +79,11 @@ json both 'e["fork"] in (0, 1)'
 [ "$(grep -c '"fork":1' both)" = 1 ] || wrong "not one process has forked"
 
 # To standard error; also of programs that close it at exit.
-run 0 "$HS_HUGECTL" --stats "$eat" 1
+run 0 "$HS_HUGECTL" --stats "$eat" 0
+last="a small process"
+lines err 1
+says err "is too small for huge pages"
+run 0 "$HS_HUGECTL" --stats "$eat" 4
 says err "coverage: "
 run 0 "$HS_HUGECTL" --stats --json sort /dev/null
 lines err 1

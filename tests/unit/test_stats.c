@@ -191,6 +191,19 @@ START_TEST(text)
 }
 END_TEST
 
+/* The many processes of a script: one line each. */
+START_TEST(text_of_a_small_process)
+{
+	MACHINE("A=b");
+	hs_stats_gauge_add(HS_GAUGE_BASE, mib(1));
+	hs_stats_count(HS_STAT_FORK);
+	hs_stats_report(REPORT_FD, false);
+	ck_assert_str_eq(strstr(reported, ": ") + 2,
+			 "pro\"g (pid 4711) is too small for huge pages: "
+			 "1.0 MiB of heap at most\n");
+}
+END_TEST
+
 START_TEST(text_without_proc)
 {
 	MACHINE("HUGESHIM=off");
@@ -332,6 +345,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, fallback_is_said_to_a_terminal);
 	tcase_add_test(tc, child_counts_afresh);
 	tcase_add_test(tc, text);
+	tcase_add_test(tc, text_of_a_small_process);
 	tcase_add_test(tc, text_without_proc);
 	tcase_add_test(tc, text_at_its_longest);
 	tcase_add_test(tc, json);
