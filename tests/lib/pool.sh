@@ -218,14 +218,18 @@ need_pool() {
 		"echo $1 > /proc/sys/vm/nr_hugepages"
 }
 
-# Exactly N pages, all free, or skip: for tests of shortage.
+# Exactly N free pages and no more to come, or skip: for tests of shortage.
+# Pages that a process outside of the tests holds are left to it.
 need_pool_exactly() {
 	[ -d "$hs_pool_dir" ] ||
 		skip "no huge pages: needs a kernel with CONFIG_HUGETLBFS"
 	pool_lock
-	[ "$(pool_total) $(pool_free)" = "$1 $1" ] && return 0
-	pool_set "$1" && [ "$(pool_free)" = "$1" ] && return 0
+	hs_surplus=$(pool_value surplus_hugepages)
+	hs_used=$(($(pool_total) - $(pool_free)))
+	[ "$(pool_free) $hs_surplus" = "$1 0" ] && return 0
+	pool_set $((hs_used + $1)) && [ "$(pool_free)" = "$1" ] && return 0
+	hs_now=$(pool_counters)
 	pool_restore
-	skip "needs a pool of exactly $1 free huge pages: as root, with no" \
-		"other user of huge pages"
+	skip "needs a pool of exactly $1 free huge pages (is $hs_now: total" \
+		"free reserved surplus): as root, with no other user of them"
 }

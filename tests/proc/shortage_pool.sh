@@ -29,16 +29,20 @@ for threads in 1 4; do
 	need_pool_exactly 0
 	row "pool of 0, $threads threads" --why pool_empty --no-huge -- \
 		--threads $threads --mib 200
-	row "pool of 0, $threads threads, fork" --why pool_empty -- \
+	row "pool of 0, $threads threads, fork" --why pool_empty \
+		--env HUGESHIM_LIMIT=none -- \
 		--threads $threads --fork
 	need_pool_exactly 40
-	row "pool of 40, $threads threads" --why pool_empty --huge -- \
+	row "pool of 40, $threads threads" --why pool_empty --huge \
+		--env HUGESHIM_LIMIT=none -- \
 		--threads $threads --mib 160
-	row "pool of 40, $threads threads, fork" --why pool_empty -- \
+	row "pool of 40, $threads threads, fork" --why pool_empty \
+		--env HUGESHIM_LIMIT=none -- \
 		--threads $threads --mib 160 --fork
 	row "pool of 40 that suffices, $threads threads, fork" -- \
 		--threads $threads --mib 24 --fork
-	row "pool of 40, 200 MiB, $threads threads" --why pool_empty -- \
+	row "pool of 40, 200 MiB, $threads threads" --why pool_empty \
+		--env HUGESHIM_LIMIT=none -- \
 		--threads $threads --mib 200
 done
 
