@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Threads that free each other's blocks, that end with blocks alive, and forks
+ * while others allocate.
+ */
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "heap_model.h"
+
+#include "fork.h"
+#include "region.h"
+
+#define NR_THREADS 4
+#define NR_MAILBOXES 256
+
+static _Atomic(struct block *) mailboxes[NR_MAILBOXES];
+static _Atomic bool stop;
+
+static struct block *block_new(uint64_t *state, size_t max)
+{
+	struct block *b = hs_heap_malloc(sizeof(*b));
+
+	if (b == NULL)
+		return NULL;
+	b->len = rnd(state) % 8 ? rnd(state) % 300 : rnd(state) % max;
+	b->p = hs_heap_malloc(b->len);
+	if (b->p != NULL)
+		block_fill(b, (unsigned char)rnd(state));
+	return b;
+}
+
+static bool block_end(struct block *b)
+{
+	bool whole;
+
+	if (b == NULL)
+		return true;
+	whole = b->p != NULL && block_is_whole(b, b->len);
+	hs_heap_free(b->p);
+	hs_heap_free(b);
+	return whole;
+}
+
+/* Swap a block of one's own for whatever is in a mailbox, and free that. */
+static void *trader(void *arg)
+{
+	uint64_t state = (uintptr_t)arg * 77 + 1;
+	uintptr_t bad = 0;
+	unsigned i;
+
+	for (i = 0; i < 100000; i++) {
+		struct block *b = block_new(&state, 90000);
+
+		b = atomic_exchange(&mailboxes[rnd(&state) % NR_MAILBOXES], b);
+		bad += !block_end(b);
+	}
+	hs_heap_thread_exit();
+	return (void *)bad;
+}
+
+static void empty_mailboxes(void)
+{
+	unsigned i;
+
+	for (i = 0; i < NR_MAILBOXES; i++)
+		ck_assert(block_end(atomic_exchange(&mailboxes[i], NULL)));
+}
+
+static void assert_all_free(void)
+{
+	struct hs_heap_usage usage;
+
+	ck_assert_int_eq(hs_heap_check(), 0);
+	hs_heap_usage(&usage);
+	ck_assert_uint_eq(usage.allocated_bytes, 0);
+	hs_heap_trim(0);
+	hs_heap_usage(&usage);
+	ck_assert_uint_eq(usage.mapped_bytes, 0);
+	ck_assert_int_eq(hs_heap_check(), 0);
+}
+
+START_TEST(trade)
+{
+	pthread_t threads[NR_THREADS];
+	uintptr_t i;
+	void *bad;
+
+	heap_test_init();
+	for (i = 0; i < NR_THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, trader,
+						(void *)i),
+				 0);
+	for (i = 0; i < NR_THREADS; i++) {
+		pthread_join(threads[i], &bad);
+		ck_assert_ptr_null(bad);
+	}
+	empty_mailboxes();
+	assert_all_free();
+}
+END_TEST
+
+static void *leaver(void *arg)
+{
+	void **kept = arg;
+	int i;
+
+	for (i = 0; i < 20; i++)
+		kept[i] = hs_heap_malloc(100 + (size_t)i);
+	for (i = 0; i < 10; i++)
+		hs_heap_free(kept[i]);
+	hs_heap_thread_exit();
+	/* Later destructors: not a new heap of their own. */
+	hs_heap_free(hs_heap_malloc(50));
+	return NULL;
+}
+
+/* Threads that come and go leave nothing behind. */
+START_TEST(thread_exit)
+{
+	struct hs_heap_usage before, after;
+	void *kept[20];
+	pthread_t thread;
+	int i, j;
+
+	heap_test_init();
+	for (i = 0; i < 3000; i++) {
+		pthread_create(&thread, NULL, leaver, kept);
+		pthread_join(thread, NULL);
+		for (j = 10; j < 20; j++)
+			hs_heap_free(kept[j]);
+		if (i == 100)
+			hs_heap_usage(&before);
+	}
+	hs_heap_usage(&after);
+	ck_assert_uint_le(after.mapped_bytes, before.mapped_bytes);
+	ck_assert_uint_le(after.metadata_bytes, before.metadata_bytes);
+	assert_all_free();
+}
+END_TEST
+
+/* A block made and freed by threads without a heap of their own. */
+static void *stranger(void *arg)
+{
+	hs_heap_free(arg);
+	return NULL;
+}
+
+START_TEST(free_without_a_heap)
+{
+	pthread_t thread;
+	int i;
+
+	heap_test_init();
+	for (i = 0; i < 1000; i++) {
+		void *p = hs_heap_malloc(i % 2 ? 24 : 3000);
+
+		pthread_create(&thread, NULL, stranger, p);
+		pthread_join(thread, NULL);
+	}
+	assert_all_free();
+}
+END_TEST
+
+static void *churner(void *arg)
+{
+	uint64_t state = (uintptr_t)arg + 5;
+	uintptr_t bad = 0;
+
+	while (!stop) {
+		struct block *b = block_new(&state, 9000);
+
+		b = atomic_exchange(&mailboxes[rnd(&state) % NR_MAILBOXES], b);
+		bad += !block_end(b);
+	}
+	hs_heap_thread_exit();
+	return (void *)bad;
+}
+
+/* In a child that was forked while others allocated: what the forking thread
+ * had is whole, and the heap works.  0, or which check failed. */
+static int child_works(struct block *mine, unsigned nr, uint64_t state)
+{
+	unsigned i;
+
+	for (i = 0; i < nr; i++) {
+		if (!block_is_whole(&mine[i], mine[i].len))
+			return 1;
+		hs_heap_free(mine[i].p);
+	}
+	for (i = 0; i < 3000; i++) {
+		struct block *b = block_new(&state, 90000);
+
+		b = atomic_exchange(&mailboxes[rnd(&state) % 8], b);
+		if (i > 100 && !block_end(b))
+			return 2;
+	}
+	hs_heap_trim(0);
+	if (hs_heap_check() != 0)
+		return 3;
+	return hs_region_check() != 0 ? 4 : 0;
+}
+
+static void *child_thread(void *arg)
+{
+	uint64_t state = (uintptr_t)arg;
+	struct block *b;
+	unsigned i;
+
+	for (i = 0; i < 500; i++) {
+		b = block_new(&state, 9000);
+		if (!block_end(b))
+			return (void *)1;
+	}
+	hs_heap_thread_exit();
+	return NULL;
+}
+
+/* Threads of the child adopt the heaps of those that are gone. */
+static int child_threads_work(void)
+{
+	pthread_t threads[NR_THREADS + 1];
+	void *bad = NULL, *any = NULL;
+	uintptr_t i;
+
+	for (i = 0; i <= NR_THREADS; i++)
+		if (pthread_create(&threads[i], NULL, child_thread,
+				   (void *)(i + 1)))
+			return 5;
+	for (i = 0; i <= NR_THREADS; i++) {
+		pthread_join(threads[i], &bad);
+		any = bad ? bad : any;
+	}
+	if (any != NULL)
+		return 6;
+	return hs_heap_check() ? 7 : 0;
+}
+
+static int fork_once(struct block *mine, unsigned nr, uint64_t state)
+{
+	int status, ret;
+	unsigned i;
+	pid_t pid;
+
+	hs_fork_prepare();
+	pid = fork();
+	if (pid == 0) {
+		hs_fork_child();
+		/* What the others had is torn, not ours to free. */
+		for (i = 0; i < NR_MAILBOXES; i++)
+			mailboxes[i] = NULL;
+		ret = child_works(mine, nr, state);
+		_exit(ret ? ret : child_threads_work());
+	}
+	hs_fork_parent();
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+START_TEST(fork_while_others_allocate)
+{
+	pthread_t threads[NR_THREADS];
+	struct block mine[200];
+	uint64_t state = 11;
+	uintptr_t i, round;
+	void *bad;
+
+	heap_test_init();
+	for (i = 0; i < NR_THREADS; i++)
+		pthread_create(&threads[i], NULL, churner, (void *)i);
+	for (round = 0; round < 100; round++) {
+		for (i = 0; i < 200; i++) {
+			mine[i].len = rnd(&state) % 5000;
+			mine[i].p = hs_heap_malloc(mine[i].len);
+			block_fill(&mine[i], (unsigned char)i);
+		}
+		ck_assert_int_eq(fork_once(mine, 200, state), 0);
+		for (i = 0; i < 200; i++) {
+			ck_assert(block_is_whole(&mine[i], mine[i].len));
+			hs_heap_free(mine[i].p);
+		}
+	}
+	stop = true;
+	for (i = 0; i < NR_THREADS; i++) {
+		pthread_join(threads[i], &bad);
+		ck_assert_ptr_null(bad);
+	}
+	empty_mailboxes();
+	assert_all_free();
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_test(tc, trade);
+	tcase_add_test(tc, thread_exit);
+	tcase_add_test(tc, free_without_a_heap);
+	tcase_add_test(tc, fork_while_others_allocate);
+}
+
+int main(void)
+{
+	return unit_main("heap_threads", add);
+}
