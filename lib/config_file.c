@@ -17,8 +17,8 @@
  * a handful of allowed system calls.
  */
 static const char unfit[][16] = {
-	"bwrap",	"chrome-sandbox", "criu",	 "firejail",
-	"qemu-*",	"snap-confine",	  "xdg-dbus-proxy",
+	"bwrap",  "chrome-sandbox", "criu",           "firejail",
+	"qemu-*", "snap-confine",   "xdg-dbus-proxy",
 };
 
 const char *hs_config_basename(const char *path)
@@ -215,8 +215,10 @@ static void read_line(struct hs_config_state *state, char *line, unsigned nr)
 	hs_log_format(where, sizeof(where), HS_CONFIG_FILE ":%u: ", nr);
 	equals = strchr(line, '=');
 	if (equals == NULL) {
-		hs_log(HS_LOG_ERROR, "%snot of the form option = value; "
-		       "ignored", where);
+		hs_log(HS_LOG_ERROR,
+		       "%snot of the form option = value; "
+		       "ignored",
+		       where);
 		return;
 	}
 	*equals = '\0';
@@ -246,7 +248,8 @@ static void read_lines(struct hs_config_state *state, int fd)
 		used += (size_t)n;
 		buf[used] = '\0';
 		line = buf;
-		while ((end = memchr(line, '\n', used - (size_t)(line - buf)))) {
+		while ((end = memchr(line, '\n',
+				     used - (size_t)(line - buf)))) {
 			*end = '\0';
 			if (!skip)
 				read_line(state, line, nr);
@@ -259,14 +262,18 @@ static void read_lines(struct hs_config_state *state, int fd)
 		if (used < sizeof(buf) - 1)
 			continue;
 		if (!skip)
-			hs_log(HS_LOG_ERROR, HS_CONFIG_FILE ":%u: line too "
-			       "long; ignored", nr);
+			hs_log(HS_LOG_ERROR,
+			       HS_CONFIG_FILE ":%u: line too "
+					      "long; ignored",
+			       nr);
 		skip = true;
 		used = 0;
 	}
 	if (n < 0)
-		hs_log(HS_LOG_ERROR, HS_CONFIG_FILE ":%u: cannot be read "
-		       "(error %d)", nr, (int)-n);
+		hs_log(HS_LOG_ERROR,
+		       HS_CONFIG_FILE ":%u: cannot be read "
+				      "(error %d)",
+		       nr, (int)-n);
 	buf[used] = '\0';
 	if (used > 0 && !skip)
 		read_line(state, buf, nr);
@@ -290,7 +297,7 @@ static bool is_trusted(int fd)
 			level = HS_LOG_WARN;
 	}
 	hs_log(level, HS_CONFIG_FILE ": not a regular file that belongs to "
-	       "root and only root may write; ignored");
+				     "root and only root may write; ignored");
 	return false;
 }
 
@@ -302,8 +309,10 @@ void hs_config_read_file(struct hs_config_state *state)
 	if (fd == -ENOENT || fd == -ENOTDIR)
 		return;
 	if (fd < 0) {
-		hs_log(HS_LOG_WARN, HS_CONFIG_FILE ": cannot be opened "
-		       "(error %d); ignored", -fd);
+		hs_log(HS_LOG_WARN,
+		       HS_CONFIG_FILE ": cannot be opened "
+				      "(error %d); ignored",
+		       -fd);
 		return;
 	}
 	if (is_trusted(fd))

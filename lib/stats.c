@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <asm/termbits.h>
 #include <asm/ioctls.h>
+#include <asm/termbits.h>
 
 #include "config.h"
 #include "log.h"
@@ -39,10 +39,9 @@ static void raise_to(_Atomic uint64_t *peak, uint64_t value)
 {
 	uint64_t old = atomic_load_explicit(peak, memory_order_relaxed);
 
-	while (value > old &&
-	       !atomic_compare_exchange_weak_explicit(peak, &old, value,
-						      memory_order_relaxed,
-						      memory_order_relaxed))
+	while (value > old && !atomic_compare_exchange_weak_explicit(
+				      peak, &old, value, memory_order_relaxed,
+				      memory_order_relaxed))
 		;
 }
 
@@ -54,8 +53,8 @@ static void note_largest_heap(void)
 			 hs_stats_gauge(HS_GAUGE_THP) +
 			 hs_stats_gauge(HS_GAUGE_BASE);
 
-	if (total <= atomic_load_explicit(&hs_stats.largest_heap,
-					  memory_order_relaxed))
+	if (total <=
+	    atomic_load_explicit(&hs_stats.largest_heap, memory_order_relaxed))
 		return;
 	raise_to(&hs_stats.largest_heap, total);
 	atomic_store_explicit(&hs_stats.huge_at_largest,
@@ -113,8 +112,7 @@ void hs_stats_fallback(enum hs_stats_counter reason)
 	/* Switched off by the user is no news to the user. */
 	if (reason == HS_STAT_FALLBACK_CONFIG)
 		return;
-	if (atomic_load_explicit(&hs_stats.fallback_said,
-				 memory_order_relaxed))
+	if (atomic_load_explicit(&hs_stats.fallback_said, memory_order_relaxed))
 		return;
 	if (atomic_exchange_explicit(&hs_stats.fallback_said, true,
 				     memory_order_relaxed))

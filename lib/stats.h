@@ -66,7 +66,8 @@ uint64_t hs_stats_gauge(enum hs_stats_gauge id);
 uint64_t hs_stats_gauge_peak(enum hs_stats_gauge id);
 
 /* Count a fallback and, for the first of the process, say why in one line
- * (HS_LOG_WARN; also at the default level when standard error is a terminal). */
+ * (HS_LOG_WARN; also at the default level when standard error is a
+ * terminal). */
 void hs_stats_fallback(enum hs_stats_counter reason);
 
 void hs_stats_postfork_child(void);

@@ -195,8 +195,9 @@ static void text_gauges(struct report *r)
 	}
 	now = permille(hs_stats_gauge(HS_GAUGE_HUGE), heap);
 	peak = permille(relaxed(&hs_stats.huge_at_largest), largest);
-	put(r, "  coverage: %lu.%lu %% of the heap on huge pages now, %lu.%lu %%"
-	       " when it was largest\n",
+	put(r,
+	    "  coverage: %lu.%lu %% of the heap on huge pages now, %lu.%lu %%"
+	    " when it was largest\n",
 	    now / 10, now % 10, peak / 10, peak % 10);
 }
 
@@ -258,11 +259,11 @@ static void report_text(struct report *r, const struct process *process)
 	char size[32];
 
 	if (is_small()) {
-		put(r, "%s: %s (pid %d) is too small for huge pages: %s of "
-		       "heap at most\n",
+		put(r,
+		    "%s: %s (pid %d) is too small for huge pages: %s of "
+		    "heap at most\n",
 		    hs_version, process->name, hs_sys.getpid(),
-		    human(relaxed(&hs_stats.largest_heap), size,
-			  sizeof(size)));
+		    human(relaxed(&hs_stats.largest_heap), size, sizeof(size)));
 		return;
 	}
 	put(r, "%s: %s (pid %d), huge pages of %s%s\n", hs_version,
@@ -272,8 +273,7 @@ static void report_text(struct report *r, const struct process *process)
 	text_gauges(r);
 	text_counters(r, "fallbacks:", HS_STAT_FALLBACK_POOL,
 		      HS_STAT_FALLBACK_CONFIG);
-	text_counters(r, "rescues:", HS_STAT_RESCUE_COW,
-		      HS_STAT_RESCUE_FAILED);
+	text_counters(r, "rescues:", HS_STAT_RESCUE_COW, HS_STAT_RESCUE_FAILED);
 	text_counters(r, "events:", HS_STAT_RESCUE_FAILED + 1,
 		      HS_STAT_NR_COUNTERS - 1);
 	text_process(r, process);
@@ -332,8 +332,7 @@ static void report_json(struct report *r, const struct process *process)
 		put(r, "%s\"%s\":{\"now\":%lu,\"peak\":%lu}", i ? "," : "",
 		    gauges[i].json,
 		    (unsigned long)hs_stats_gauge((enum hs_stats_gauge)i),
-		    (unsigned long)hs_stats_gauge_peak(
-			    (enum hs_stats_gauge)i));
+		    (unsigned long)hs_stats_gauge_peak((enum hs_stats_gauge)i));
 	put(r, "}");
 	put_json_share(r, "coverage", hs_stats_gauge(HS_GAUGE_HUGE),
 		       heap_now());

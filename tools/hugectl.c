@@ -131,9 +131,9 @@ static void print_help(void)
 	       "  --heap[=SIZE|yes|no|thp]  back malloc memory (the default)\n"
 	       "  --thp                     with transparent huge pages only\n"
 	       "  --page-size=SIZE          huge page size, such as 2M or 1G\n"
-	       "  --fallback=try|on|off     without huge pages: use others, use "
-	       "only\n"
-	       "                            others, or fail the allocation\n"
+	       "  --fallback=try|on|off     without huge pages: use others, "
+	       "use\n"
+	       "                            only others, or fail\n"
 	       "  --limit=SIZE|PERCENT%%     most huge page memory of a "
 	       "process\n"
 	       "  --stats[=FILE]            report at exit (standard error)\n"
@@ -153,7 +153,7 @@ static void print_help(void)
 	       "  --no-reserve              accepted: nothing is reserved\n"
 	       "  --disable                 accepted: no segment is remapped\n"
 	       "  --library-use-path        let the loader search the library\n"
-	       "  --library-path=DIR        the library is in DIR or DIR/lib\n\n"
+	       "  --library-path=DIR        the library is in DIR or lib/\n\n"
 	       "Variables that the library reads (libhugeshim(7)):\n%s",
 	       variables);
 }
@@ -221,13 +221,13 @@ static int environment_verbose(void)
 
 static void change_verbose(struct request *request, int by)
 {
-	int level = request->verbose < 0 ? environment_verbose()
-					 : request->verbose;
+	int level =
+		request->verbose < 0 ? environment_verbose() : request->verbose;
 
 	level += by;
-	request->verbose = level < 0		      ? 0
+	request->verbose = level < 0                 ? 0
 			   : level > OUR_VERBOSE_MAX ? OUR_VERBOSE_MAX
-						      : level;
+						     : level;
 }
 
 /* "--verbose 3" is how libhugetlbfs's hugectl wants it. */

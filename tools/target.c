@@ -117,7 +117,7 @@ static bool read_segments(struct image *image)
 		       (off_t)h->e_phoff);
 }
 
-static const ElfW(Phdr) *find_segment(const struct image *image, uint32_t type)
+static const ElfW(Phdr) * find_segment(const struct image *image, uint32_t type)
 {
 	unsigned i;
 
@@ -130,7 +130,7 @@ static const ElfW(Phdr) *find_segment(const struct image *image, uint32_t type)
 /* Where in the file an address is, or -1. */
 static off_t file_offset(const struct image *image, ElfW(Addr) addr)
 {
-	const ElfW(Phdr) *s;
+	const ElfW(Phdr) * s;
 	unsigned i;
 
 	for (i = 0; i < image->nr_segments; i++) {
@@ -327,8 +327,8 @@ static bool inspect_file(struct target *target, bool first)
 	bool script = false;
 
 	memset(&image, 0, sizeof(image));
-	image.fd = open(target->binary, O_RDONLY | O_CLOEXEC | O_NOCTTY |
-					O_NONBLOCK);
+	image.fd = open(target->binary,
+			O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (image.fd < 0)
 		return false;
 	if (pread(image.fd, &image.header, sizeof(image.header), 0) >=

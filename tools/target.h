@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 enum target_obstacle {
-	TARGET_NONE,      /* nothing in the way, or it cannot be told */
+	TARGET_NONE, /* nothing in the way, or it cannot be told */
 	TARGET_STATIC,
 	TARGET_SETID,     /* setuid or setgid */
 	TARGET_CAPABLE,   /* file capabilities */

@@ -350,8 +350,12 @@ END_TEST
 START_TEST(secure_ignores_the_environment)
 {
 	static const char *const envp[] = {
-		"HUGESHIM=off",	  "HUGESHIM_DECAY=1",	 "HUGESHIM_STATS=/tmp/x",
-		"HUGESHIM_BAD=1", "HUGETLB_MORECORE=no", "HUGESHIM_LIMIT=x",
+		"HUGESHIM=off",
+		"HUGESHIM_DECAY=1",
+		"HUGESHIM_STATS=/tmp/x",
+		"HUGESHIM_BAD=1",
+		"HUGETLB_MORECORE=no",
+		"HUGESHIM_LIMIT=x",
 		NULL,
 	};
 

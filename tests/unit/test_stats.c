@@ -230,7 +230,8 @@ START_TEST(text_at_its_longest)
 	ck_assert_ptr_nonnull(strstr(reported, "HugetlbPages 6.0 MiB\n"));
 	reported_len = 0;
 	hs_stats_report(REPORT_FD, true);
-	ck_assert_ptr_nonnull(strstr(reported, "\"rss_counts_hugetlb\":false}\n"));
+	ck_assert_ptr_nonnull(strstr(reported,
+				     "\"rss_counts_hugetlb\":false}\n"));
 }
 END_TEST
 
