@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * inject.c - run a plain program under the failing library, once for each
+ * call, error and occurrence, and judge how it ended.
+ *
+ *   inject [-t SECONDS] [-j WORKERS] [-a] PROGRAM ARG
+ *
+ * A first run counts the calls of each member of the sys table.  Then, for
+ * each errno of the call's manual page: the call fails once, at each
+ * occurrence; and it fails for ever, from each occurrence on.  Where that is
+ * more than fits the time (-t, default 40 s; -a: no limit), the cases come in
+ * a random order, from HS_TEST_SEED, and the output says how many were run.
+ *
+ * Right is: exit status 0; or 3, the program's own way to say that malloc gave
+ * it nothing, if a call that brings memory failed.  When such a call fails for
+ * ever, death in a fault that needs a page is right too, as it is on base
+ * pages, but not without a line of the library.
+ *
+ * Environment: HS_TEST_FAULT_LIB, the library.
+ */
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "tests/fault/errors.h"
+#include "tests/fault/sys_fault.h"
+#include "tests/lib/hs_test.h"
+
+#define HANG_MS 5000
+#define NO_MEMORY 3
+
+struct fault_case {
+	char rule[64];
+	bool memory;
+	bool forever;
+};
+
+static struct fault_case *cases;
+static size_t nr_cases;
+static char **program;
+static char counts_path[] = "/tmp/hugeshim-counts-XXXXXX";
+
+/* --- one run
+ * ------------------------------------------------------------------ */
+
+static void exec_program(const char *rule, const char *counts, int output)
+{
+	const char *lib = getenv("HS_TEST_FAULT_LIB");
+
+	setpgid(0, 0);
+	dup2(output, 1);
+	dup2(output, 2);
+	if (rule)
+		setenv("HS_FAULT", rule, 1);
+	if (counts)
+		setenv("HS_FAULT_COUNTS", counts, 1);
+	setenv("LD_PRELOAD", lib, 1);
+	execv(program[0], program);
+	_exit(127);
+}
+
+/* The wait status; with a hang, -1, and all of it killed. */
+static int run(const char *rule, const char *counts, int output)
+{
+	struct pollfd p = { .events = POLLIN };
+	int ready;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	HS_T_CHECK(pid >= 0);
+	if (pid == 0)
+		exec_program(rule, counts, output);
+	p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	HS_T_CHECK(p.fd >= 0);
+	do
+		ready = poll(&p, 1, HANG_MS);
+	while (ready < 0 && errno == EINTR);
+	close(p.fd);
+	if (ready == 0) {
+		kill(-pid, SIGKILL);
+		kill(pid, SIGKILL);
+	}
+	ready = ready ? hs_t_wait(pid) : (hs_t_wait(pid), -1);
+	kill(-pid, SIGKILL);
+	return ready;
+}
+
+static bool has_line(int output, const char *text)
+{
+	static char buf[1 << 16];
+	ssize_t n = pread(output, buf, sizeof(buf) - 1, 0);
+
+	buf[n > 0 ? n : 0] = '\0';
+	return strstr(buf, text) != NULL;
+}
+
+static const char *judge(const struct fault_case *c, int status, int output)
+{
+	if (status == -1)
+		return "hung for 5 s";
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return NULL;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_MEMORY && c->memory)
+		return NULL;
+	if (c->memory && c->forever && WIFSIGNALED(status) &&
+	    WTERMSIG(status) == SIGBUS && has_line(output, "libhugeshim: "))
+		return NULL;
+	return hs_t_status(status);
+}
+
+static void show(int output)
+{
+	char buf[2000];
+	ssize_t n = pread(output, buf, sizeof(buf), 0);
+
+	if (n > 0)
+		fprintf(stderr, "%.*s", (int)n, buf);
+}
+
+/* A machine that is busy may stop a program for long: a hang is one twice. */
+static bool try_case(const struct fault_case *c, int output)
+{
+	const char *wrong = NULL;
+
+	for (int i = 0; i < 2; i++) {
+		int status;
+
+		HS_T_CHECK(ftruncate(output, 0) == 0);
+		lseek(output, 0, SEEK_SET);
+		status = run(c->rule, NULL, output);
+		wrong = judge(c, status, output);
+		if (status != -1)
+			break;
+	}
+	if (!wrong)
+		return true;
+	fprintf(stderr, "FAIL: HS_FAULT=%s: %s\n", c->rule, wrong);
+	show(output);
+	return false;
+}
+
+/* --- all cases
+ * ---------------------------------------------------------------- */
+
+static void add_case(const char *member, const char *name, bool forever,
+		     uint64_t nth)
+{
+	struct fault_case *c;
+
+	cases = realloc(cases, (nr_cases + 1) * sizeof(*cases));
+	HS_T_CHECK(cases);
+	c = &cases[nr_cases++];
+	snprintf(c->rule, sizeof(c->rule), "%s:%s:%s:%llu", member, name,
+		 forever ? "from" : "once", (unsigned long long)nth);
+	c->memory = fault_is_memory(member);
+	c->forever = forever;
+}
+
+static void add_errors(const struct fault_errors *e, uint64_t nr_calls)
+{
+	char names[256];
+	char *rest = NULL;
+	char *name;
+
+	snprintf(names, sizeof(names), "%s", e->names);
+	for (name = strtok_r(names, " ", &rest); name;
+	     name = strtok_r(NULL, " ", &rest)) {
+		HS_T_CHECK(hs_fault_error(name), "%s", name);
+		for (uint64_t n = 1; n <= nr_calls; n++) {
+			add_case(e->member, name, false, n);
+			add_case(e->member, name, true, n);
+		}
+	}
+}
+
+static struct hs_fault_counts *map_counts(void)
+{
+	int fd = mkstemp(counts_path);
+	void *p;
+
+	HS_T_CHECK(fd >= 0 && ftruncate(fd, HS_FAULT_FILE_BYTES) == 0);
+	p = mmap(NULL, HS_FAULT_FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+		 fd, 0);
+	HS_T_CHECK(p != MAP_FAILED);
+	close(fd);
+	return p;
+}
+
+/* Without a fault the program is right; what it calls makes the cases. */
+static void count_calls(int output)
+{
+	struct hs_fault_counts *counts = map_counts();
+	int status = run(NULL, counts_path, output);
+
+	unlink(counts_path);
+	if (status != 0)
+		show(output);
+	HS_T_CHECK(status == 0, "no fault: %s", hs_t_status(status));
+	HS_T_CHECK(atomic_load(&counts->calls[HS_FAULT_mmap]) > 0,
+		   "the library was not loaded");
+	for (size_t i = 0; i < FAULT_NR_ERRORS; i++) {
+		int member = hs_fault_member(fault_errors[i].member);
+		uint64_t nr;
+
+		HS_T_CHECK(member >= 0, "%s", fault_errors[i].member);
+		nr = atomic_load(&counts->calls[member]);
+		if (nr)
+			printf("%s%s %llu", nr_cases ? ", " : "calls: ",
+			       fault_errors[i].member, (unsigned long long)nr);
+		add_errors(&fault_errors[i], nr);
+	}
+	printf("\n");
+	munmap(counts, HS_FAULT_FILE_BYTES);
+}
+
+static void shuffle(uint64_t seed)
+{
+	struct hs_t_rng rng = { seed };
+
+	for (size_t i = nr_cases - 1; i > 0; i--) {
+		size_t j = hs_t_below(&rng, i + 1);
+		struct fault_case c = cases[i];
+
+		cases[i] = cases[j];
+		cases[j] = c;
+	}
+}
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static int make_output(void)
+{
+	int fd = (int)syscall(SYS_memfd_create, "output", 0);
+
+	HS_T_CHECK(fd >= 0);
+	return fd;
+}
+
+/* Every @nr th case from @first; how many ran and failed go to @fd. */
+static void work(size_t first, size_t nr, double until, int fd)
+{
+	unsigned result[2] = { 0, 0 };
+	int output = make_output();
+
+	for (size_t i = first; i < nr_cases && now_s() < until; i += nr) {
+		result[0]++;
+		result[1] += !try_case(&cases[i], output);
+	}
+	_exit(write(fd, result, sizeof(result)) == sizeof(result) ? 0 : 1);
+}
+
+static unsigned run_cases(unsigned nr_workers, double until)
+{
+	unsigned ran = 0;
+	unsigned failed = 0;
+	unsigned result[2];
+	int fd[2];
+
+	HS_T_CHECK(pipe(fd) == 0);
+	fflush(NULL);
+	for (unsigned i = 0; i < nr_workers; i++)
+		if (fork() == 0)
+			work(i, nr_workers, until, fd[1]);
+	for (unsigned i = 0; i < nr_workers; i++) {
+		int status;
+
+		HS_T_CHECK(wait(&status) > 0 && status == 0, "a worker");
+		HS_T_CHECK(read(fd[0], result, sizeof(result)) ==
+			   sizeof(result));
+		ran += result[0];
+		failed += result[1];
+	}
+	printf("%s: %u of %zu cases run, %u failed\n", program[1], ran,
+	       nr_cases, failed);
+	return failed;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned nr_workers = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	double seconds = 40;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "+t:j:a")) != -1) {
+		if (opt == 't')
+			seconds = atof(optarg);
+		else if (opt == 'j')
+			nr_workers = (unsigned)atoi(optarg);
+		else if (opt == 'a')
+			seconds = 1e9;
+		else
+			return 2;
+	}
+	program = argv + optind;
+	HS_T_CHECK(argc - optind == 2 && getenv("HS_TEST_FAULT_LIB"),
+		   "usage: inject [-t SECONDS] [-j WORKERS] [-a] PROGRAM ARG");
+	unsetenv("HS_FAULT");
+	count_calls(make_output());
+	shuffle(hs_t_seed((uint64_t)now_s()));
+	return run_cases(nr_workers, now_s() + seconds) ? 1 : 0;
+}
