@@ -16,6 +16,7 @@
  * somebody to free memory, then die as a bare program would. */
 #define WAIT_NS 10000000L
 #define WAIT_TRIES 300
+#define AT_ONCE_TRIES 4
 
 struct hs_lock hs_rescue_lock = HS_LOCK_INIT(HS_RANK_RESCUE);
 int (*hs_trap_install_hook)(void);
@@ -76,14 +77,26 @@ static int own_locked(struct hs_slot *slot)
 	return err;
 }
 
-static int own(struct hs_slot *slot)
+/* A refusal may be a moment's: memory that another thread was just freeing,
+ * a mapping too many.  A buffer that is not made ready costs its caller a
+ * datagram, so a few tries. */
+static int try_locked(struct hs_slot *slot, int (*change)(struct hs_slot *slot))
 {
-	int err;
+	int err = 0;
 
 	hs_lock_acquire(&hs_rescue_lock);
-	err = own_locked(slot);
+	for (int i = 0; i < AT_ONCE_TRIES; i++) {
+		err = change(slot);
+		if (!err)
+			break;
+	}
 	hs_lock_release(&hs_rescue_lock);
 	return err;
+}
+
+static int own(struct hs_slot *slot)
+{
+	return try_locked(slot, own_locked);
 }
 
 static void wait_for_memory(void)
@@ -196,17 +209,14 @@ void hs_rescue_prepare(const void *addr, size_t len)
 	for_slots(addr, len, prepare_slot);
 }
 
+static int pin_locked(struct hs_slot *slot)
+{
+	return is_pool(slot) ? hs_convert_to_base_locked(slot) : 0;
+}
+
 static int pin_slot(struct hs_slot *slot)
 {
-	int err = 0;
-
-	if (!is_pool(slot))
-		return 0;
-	hs_lock_acquire(&hs_rescue_lock);
-	if (is_pool(slot))
-		err = hs_convert_to_base_locked(slot);
-	hs_lock_release(&hs_rescue_lock);
-	return err;
+	return is_pool(slot) ? try_locked(slot, pin_locked) : 0;
 }
 
 int hs_rescue_pin_base(const void *addr, size_t len)
