@@ -104,21 +104,44 @@ static long send_to(int tid, int sig, const siginfo_t *info)
 		       (long)info, 0, 0);
 }
 
+/* The address of this says that a signal is a poke: look what is pending. */
+static char poke_mark;
+
+bool hs_trap_is_poke(const siginfo_t *info)
+{
+	return info->si_code == SI_QUEUE &&
+	       info->si_value.sival_ptr == &poke_mark;
+}
+
+/* The kernel lets a thread send a siginfo with the code of kill(2) only to
+ * itself, so the waiter is poked and fetches the original. */
+static void poke(int tid, int sig)
+{
+	siginfo_t info;
+
+	memset(&info, 0, sizeof(info));
+	info.si_signo = sig;
+	info.si_code = SI_QUEUE;
+	info.si_value.sival_ptr = &poke_mark;
+	send_to(tid, sig, &info);
+}
+
+/* Stored first, then a look for a waiter; the waiter registers first and then
+ * looks here: one of the two sees the other. */
 static void pend(int sig, const siginfo_t *info)
 {
-	int i = trap_index(sig), none = 0;
-	int tid = atomic_load(&waiter[i]);
+	int i = trap_index(sig), none = 0, tid;
 	struct pending *p = info->si_code == SI_TKILL ? &thread_pending[i] :
 							&process_pending[i];
 
-	if (tid != 0 && info->si_code != SI_TKILL &&
-	    send_to(tid, sig, info) == 0)
-		return;
 	/* A standard signal is pending once. */
 	if (!atomic_compare_exchange_strong(&p->state, &none, 1))
 		return;
 	p->info = *info;
 	atomic_store(&p->state, 2);
+	tid = atomic_load(&waiter[i]);
+	if (tid != 0 && p == &process_pending[i])
+		poke(tid, sig);
 }
 
 static bool take(struct pending *p, siginfo_t *info)
@@ -315,6 +338,8 @@ static void not_ours(int sig, siginfo_t *info, ucontext_t *uc)
 	bool blocked = (hs_sigmask_virtual & HS_SIGBIT(sig)) != 0;
 	struct sigaction act;
 
+	if (hs_trap_is_poke(info))
+		return;
 	action_read(&actions[trap_index(sig)], &act);
 	if (!synchronous && blocked) {
 		pend(sig, info);

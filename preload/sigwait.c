@@ -5,8 +5,8 @@
  * of them is known here (preload/signal.c) and not to the kernel.
  *
  * sigtimedwait(2) takes a signal that it waits for even when it is not
- * blocked, so a waiting thread needs no more than to be sent what another
- * thread's handler got.  signalfd(2) cannot be served like this: it never
+ * blocked, so a waiting thread needs no more than to be told when another
+ * thread's handler got one.  signalfd(2) cannot be served like this: it never
  * shows the two.
  */
 #include <signal.h>
@@ -123,6 +123,8 @@ static int wait_with_trap(timedwait_fn *real, const sigset_t *set,
 		if (timeout != NULL)
 			remaining(&left, &deadline);
 		sig = real(set, &got, timeout ? &left : NULL);
+		if (sig > 0 && hs_trap_is_poke(&got))
+			continue;
 		if (sig >= 0 || errno != EINTR ||
 		    (hs_trap_pending() & bits) == 0)
 			break;

@@ -59,8 +59,11 @@ unsigned long hs_trap_pending(void);
 int hs_trap_take(unsigned long bits, siginfo_t *info);
 
 /* The calling thread waits for @bits in sigtimedwait (0: no longer): the
- * handler forwards to it what others block. */
+ * handler pokes it when another thread gets one of them. */
 void hs_trap_wait_register(unsigned long bits);
+
+/* What it was sent then: no signal, but a word that one is pending. */
+bool hs_trap_is_poke(const siginfo_t *info);
 
 /* A child has no signal pending and no thread that waits. */
 void hs_trap_fork_child(void);

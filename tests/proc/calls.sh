@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Calls through which the kernel writes or reads memory, on memory shared by a
+# fork while no huge page is free: right bytes, no EFAULT; also while another
+# thread forks during the call.  First bare: what is expected is the kernel's.
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/lib/pool.sh"
+
+shapes=$(test_program calls_shapes)
+run_bare "$shapes" || fail "calls_shapes, bare"
+run_shim "$shapes" || fail "calls_shapes, whatever the pool"
+
+# One slot a shape, 8 for what the heap has besides.
+need_pool 100
+before=$(pool_counters)
+run_shim CALLS_NEED_HUGE=1 "$shapes" || fail "calls_shapes on huge pages"
+pool_same "$before" calls_shapes || exit 1
