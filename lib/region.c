@@ -195,6 +195,21 @@ static void set_base(size_t first, size_t bytes, bool thp)
 	}
 }
 
+/*
+ * hugetlb that was mapped ahead cannot be replaced in part (EINVAL): back to
+ * reserved address space with all of it.
+ */
+static int drop_premapped(size_t first, size_t nr)
+{
+	int err = hs_pagesrc_reset(hs_region_slot_addr(first),
+				   nr << hs_arena.slot_shift,
+				   hs_arena.reserved);
+
+	for (size_t i = first; i < first + nr && !err; i++)
+		hs_arena.slots[i].premapped = 0;
+	return err;
+}
+
 static int map_base_range(const struct hs_pagesrc *source, size_t first,
 			  size_t bytes, bool ours)
 {
@@ -228,6 +243,12 @@ static int map_rest(size_t first, size_t nr, size_t need_bytes, unsigned flags,
 		if (err && err != -EEXIST && need < len) {
 			len = need;
 			source = &hs_pagesrc_base;
+			if (hs_arena.slots[first + done].premapped) {
+				err = drop_premapped(first + done, n);
+				if (err)
+					break;
+				ours = hs_arena.reserved;
+			}
 			err = map_base_range(source, first + done, len, ours);
 		}
 		if (err)
