@@ -17,6 +17,7 @@
 #include "fork.h"
 #include "preload/call.h"
 #include "preload/real.h"
+#include "preload/start.h"
 #include "preload/trap.h"
 #include "sys.h"
 
@@ -29,7 +30,7 @@ static void before_locks(void)
 		hs_real_resolve_all();
 }
 
-static __attribute__((constructor)) void start(void)
+void hs_fork_family_start(void)
 {
 	__register_atfork(before_locks, NULL, hs_trap_fork_child, NULL);
 }

@@ -22,6 +22,7 @@
 #include "preload/caller.h"
 #include "preload/inherit.h"
 #include "preload/sanitised.h"
+#include "preload/start.h"
 #include "preload/thread.h"
 #include "stats.h"
 
@@ -54,6 +55,8 @@ preload_start(int argc HS_UNUSED, char **argv, char **envp)
 	hs_thread_init();
 	hs_caller_init();
 	__register_atfork(hs_fork_prepare, hs_fork_parent, hs_fork_child, NULL);
+	hs_trap_start();
+	hs_fork_family_start();
 	arrange_report();
 	if (!hs_config->inherit)
 		hs_inherit_drop(envp);

@@ -39,8 +39,10 @@ void *hs_real_resolve(enum hs_real_id id)
 	int saved = errno;
 	void *p = dlsym(RTLD_NEXT, names + name_offset[id]);
 
-	if (p == NULL)
+	if (p == NULL) {
+		dlerror(); /* not the application's, and it holds a block */
 		p = (void *)missing;
+	}
 	atomic_store_explicit(&hs_real_table[id], p, memory_order_relaxed);
 	errno = saved;
 	return p;

@@ -16,6 +16,7 @@
 #include "preload/call.h"
 #include "preload/raw.h"
 #include "preload/real.h"
+#include "preload/start.h"
 #include "rescue.h"
 #include "sys.h"
 
@@ -428,9 +429,8 @@ static int install_for_huge(void)
 }
 
 /* A mask that is inherited with the two signals blocked is inherited by every
- * thread to come: it is taken over while there is but one.  After init.c's
- * constructor, for it asks the configuration. */
-static __attribute__((constructor)) void start(void)
+ * thread to come: it is taken over while there is but one. */
+void hs_trap_start(void)
 {
 	unsigned long mask = 0;
 
