@@ -46,7 +46,10 @@ static void arrange_report(void)
 	__cxa_at_quick_exit(report_at_end, NULL);
 }
 
-static void __attribute__((constructor))
+/* Before our other constructors: a fork handler that one of them registers
+ * must run before the locks are taken (it may allocate), and after they are
+ * free again in the child. */
+static void __attribute__((constructor(101)))
 preload_start(int argc HS_UNUSED, char **argv, char **envp)
 {
 	if (hs_sanitised_start(argv, envp))
