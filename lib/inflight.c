@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "inflight.h"
 
+#include <time.h>
+
 #include "cow.h"
 #include "heap.h"
 #include "lock.h"
@@ -9,6 +11,7 @@
 #include "sys.h"
 
 #define RECORD_RANGES 64
+#define GATE_WAIT_NS 20000000L
 
 struct record {
 	struct record *next;
@@ -69,10 +72,18 @@ static HS_COLD struct record *get_record(void)
 	return r;
 }
 
+/* With a timeout: a wake-up that the kernel refused must not be the end. */
 static void wait_at_gate(void)
 {
-	while (atomic_load(&gate))
-		hs_sys.futex_wait(&gate, 1, NULL);
+	const struct timespec timeout = { .tv_nsec = GATE_WAIT_NS };
+
+	while (atomic_load(&gate)) {
+		int ret = hs_sys.futex_wait(&gate, 1, &timeout);
+
+		if (ret < 0 && ret != -EAGAIN && ret != -EINTR &&
+		    ret != -ETIMEDOUT)
+			hs_sys.sched_yield();
+	}
 }
 
 /* The places are claimed before they are filled: a handler that comes between

@@ -7,7 +7,7 @@ HUGESHIM_BACKING=thp HUGESHIM_BASE_FIRST=0 HUGESHIM_RETAIN=0 HUGESHIM_DECAY=0
 export HS_TEST_FAULT_LIB
 export HUGESHIM_BACKING HUGESHIM_BASE_FIRST HUGESHIM_RETAIN HUGESHIM_DECAY
 failed=0
-for what in heap threads fork; do
+for what in heap threads fork calls; do
 	"$top_builddir/tests/fault/inject" -t "$HS_FAULT_SECONDS" \
 		"$top_builddir/tests/fault/program" $what || failed=1
 done

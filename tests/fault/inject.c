@@ -44,8 +44,7 @@ static size_t nr_cases;
 static char **program;
 static char counts_path[] = "/tmp/hugeshim-counts-XXXXXX";
 
-/* --- one run
- * ------------------------------------------------------------------ */
+/* --- one run ------------------------------------------------------------- */
 
 static void exec_program(const char *rule, const char *counts, int output)
 {
@@ -147,8 +146,7 @@ static bool try_case(const struct fault_case *c, int output)
 	return false;
 }
 
-/* --- all cases
- * ---------------------------------------------------------------- */
+/* --- all cases ----------------------------------------------------------- */
 
 static void add_case(const char *member, const char *name, bool forever,
 		     uint64_t nth)

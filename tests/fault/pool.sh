@@ -11,7 +11,7 @@ HUGESHIM_RETAIN=0 HUGESHIM_DECAY=0
 export HS_TEST_FAULT_LIB HUGESHIM_LIMIT HUGESHIM_BASE_FIRST \
 	HUGESHIM_POPULATE_MAX HUGESHIM_RETAIN HUGESHIM_DECAY
 failed=0
-for what in heap threads fork; do
+for what in heap threads fork calls; do
 	need_pool 64
 	before=$(pool_counters)
 	"$top_builddir/tests/fault/inject" -j 1 -t "$HS_FAULT_SECONDS" \

@@ -7,6 +7,7 @@
  *   program threads   threads that free each other's blocks
  *   program fork      parent, child and grandchild rewrite everything, with
  *                     whatever the pool had left taken away before
+ *   program calls     forks while a thread is in read(2)
  *
  * Exit status: 0 all bytes right, 1 a wrong byte, 3 no memory to go on with
  * (said so, as a program would that checks), 4 a read(2) failed.
@@ -73,7 +74,7 @@ static void drop(struct block *b)
 	b->len = 0;
 }
 
-/* --- heap ------------------------------------------------------------------- */
+/* --- heap ---------------------------------------------------------------- */
 
 #define NR_BLOCKS 700
 
@@ -151,8 +152,7 @@ static int run_heap(void)
 	return RIGHT;
 }
 
-/* --- threads
- * ------------------------------------------------------------------ */
+/* --- threads ------------------------------------------------------------- */
 
 #define NR_THREADS 4
 #define NR_SWAPS 1500
@@ -215,8 +215,7 @@ static int run_threads(void)
 	return RIGHT;
 }
 
-/* --- fork
- * ---------------------------------------------------------------------- */
+/* --- fork ---------------------------------------------------------------- */
 
 #define NR_FORK_BLOCKS 40
 
@@ -325,6 +324,71 @@ static int run_fork(void)
 	return worse(first, generation(1));
 }
 
+/* --- calls in flight ----------------------------------------------------- */
+
+#define NR_LINES 60
+#define LINE_BYTES 512
+
+static int line_pipe[2];
+
+/* Every line comes into a block of its own, and stays there. */
+static void *read_lines(void *unused)
+{
+	(void)unused;
+	for (int i = 0; i < NR_LINES; i++) {
+		struct block *b = &blocks[i % NR_FORK_BLOCKS];
+		unsigned char *at = b->p + b->len / 2;
+
+		if (read(line_pipe[0], at, LINE_BYTES) != LINE_BYTES)
+			_exit(BAD_READ);
+		if (hs_t_verify(at, LINE_BYTES, (uint64_t)i) >= 0)
+			_exit(WRONG_BYTE);
+		hs_t_fill(b->p, b->len, b->seed);
+		check(b);
+	}
+	return NULL;
+}
+
+static void write_line(int i)
+{
+	unsigned char line[LINE_BYTES];
+
+	hs_t_fill(line, sizeof(line), (uint64_t)i);
+	if (write(line_pipe[1], line, sizeof(line)) != LINE_BYTES)
+		_exit(BAD_USE);
+}
+
+static int run_calls(void)
+{
+	pthread_t thread;
+	int worst = RIGHT;
+
+	for (size_t i = 0; i < NR_FORK_BLOCKS; i++) {
+		size_t len = 250000 + i * 1000;
+
+		if (!have(&blocks[i], malloc(len), len))
+			out_of_memory("a block");
+		fill(&blocks[i], i);
+	}
+	drain_pool();
+	if (pipe(line_pipe) != 0 ||
+	    pthread_create(&thread, NULL, read_lines, NULL) != 0)
+		out_of_memory("a thread");
+	for (int i = 0; i < NR_LINES; i++) {
+		pid_t pid = i % 15 == 7 ? fork() : -1;
+
+		if (pid == 0)
+			_exit(RIGHT);
+		write_line(i);
+		if (pid > 0)
+			worst = worse(worst, WEXITSTATUS(hs_t_wait(pid)));
+	}
+	pthread_join(thread, NULL);
+	for (int i = 0; i < NR_FORK_BLOCKS; i++)
+		drop(&blocks[i]);
+	return worst;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc == 2 ? argv[1] : "";
@@ -336,6 +400,8 @@ int main(int argc, char **argv)
 		status = run_threads();
 	else if (strcmp(what, "fork") == 0)
 		status = run_fork();
+	else if (strcmp(what, "calls") == 0)
+		status = run_calls();
 	if (nr_null)
 		fprintf(stderr, "program: %u allocations gave NULL\n", nr_null);
 	return status;

@@ -102,7 +102,7 @@ static int fault(enum hs_fault_member member)
 	return 0;
 }
 
-/* --- the table ---------------------------------------------------------------*/
+/* --- the table ----------------------------------------------------------- */
 
 #define FAULTY(type, name, params, args)                                       \
 	static type fault_##name params                                        \

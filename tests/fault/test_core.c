@@ -11,13 +11,17 @@
  * A scenario ends with 0 when every byte was right and every invariant holds,
  * whatever it was refused on the way.
  */
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "config.h"
+#include "cow.h"
 #include "heap.h"
+#include "inflight.h"
 #include "lock.h"
 #include "log.h"
 #include "meta.h"
@@ -84,8 +88,7 @@ static void start(void)
 	hs_trap_install_hook = no_trap;
 }
 
-/* --- memory that is checked
- * ---------------------------------------------------- */
+/* --- memory that is checked ---------------------------------------------- */
 
 struct piece {
 	char *p;
@@ -122,8 +125,7 @@ static void check_zero(const struct piece *b)
 			bad(NOT_ZERO);
 }
 
-/* --- slots
- * ----------------------------------------------------------------------- */
+/* --- slots --------------------------------------------------------------- */
 
 static bool map(struct piece *b, size_t nr_slots, unsigned flags)
 {
@@ -221,8 +223,7 @@ static void run_region(void)
 	check_region();
 }
 
-/* --- the heap
- * ----------------------------------------------------------------------- */
+/* --- the heap ------------------------------------------------------------ */
 
 #define NR_PIECES 90
 
@@ -321,8 +322,7 @@ static void run_heap(void)
 	hs_heap_thread_exit();
 }
 
-/* --- metadata, locks and the probe
- * --------------------------------------------------- */
+/* --- metadata, locks and the probe --------------------------------------- */
 
 static void run_basics(void)
 {
@@ -350,8 +350,37 @@ static void run_basics(void)
 	hs_lock_release(&lock);
 }
 
-/* --- the harness
- * -------------------------------------------------------------------- */
+/* --- calls that wait for a fork ------------------------------------------- */
+
+static void *begin_and_end(void *arg)
+{
+	struct hs_inflight f = { .nr = 1 };
+
+	f.range[0].addr = arg;
+	f.range[0].len = 1;
+	hs_inflight_begin(&f);
+	hs_inflight_end(&f);
+	hs_inflight_thread_exit();
+	return NULL;
+}
+
+/* A thread whose call comes while the gate is shut goes on when it opens. */
+static void run_gate(void)
+{
+	const struct hs_fault_counts *counts = hs_fault_counts();
+	pthread_t thread;
+
+	hs_inflight_shut();
+	if (pthread_create(&thread, NULL, begin_and_end, pieces) != 0)
+		_exit(NO_CALLS);
+	while (atomic_load(&counts->calls[HS_FAULT_futex_wait]) == 0 &&
+	       atomic_load(&counts->failed[HS_FAULT_mmap]) == 0)
+		sched_yield();
+	hs_inflight_open();
+	pthread_join(thread, NULL);
+}
+
+/* --- the harness --------------------------------------------------------- */
 
 static const struct scenario {
 	const char *name;
@@ -360,6 +389,7 @@ static const struct scenario {
 	{ "basics", run_basics },
 	{ "region", run_region },
 	{ "heap", run_heap },
+	{ "gate", run_gate },
 };
 
 static uint64_t samples = 6;
