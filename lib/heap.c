@@ -100,7 +100,7 @@ static void *alloc_span(struct hs_span_pool *pool, size_t size_bytes,
 	unit->nr_units = (uint32_t)got_units;
 	unit->pool = pool->id;
 	unit->big = (flags & HS_SPAN_BIG) != 0;
-	__atomic_store_n(&unit->kind, HS_UNIT_SPAN, __ATOMIC_RELEASE);
+	hs_unit_set_kind(unit, HS_UNIT_SPAN);
 	return hs_unit_address(first);
 }
 
@@ -249,8 +249,7 @@ static void free_span(struct hs_unit *unit)
 	uint32_t first = hs_unit_number(unit);
 	size_t nr_units = unit->nr_units;
 
-	if (__atomic_exchange_n(&unit->kind, HS_UNIT_FREED, __ATOMIC_ACQ_REL) !=
-	    HS_UNIT_SPAN)
+	if (atomic_exchange(&unit->kind, HS_UNIT_FREED) != HS_UNIT_SPAN)
 		misuse(hs_unit_address(first), HS_FOUND_FREED);
 	hs_span_free(pool, first, nr_units);
 }
@@ -363,7 +362,7 @@ static void *resize_span(struct hs_unit *unit, size_t new_units)
 		unit->nr_units = (uint32_t)got_units;
 		unit->pool = pool->id;
 		unit->big = true;
-		__atomic_store_n(&unit->kind, HS_UNIT_SPAN, __ATOMIC_RELEASE);
+		hs_unit_set_kind(unit, HS_UNIT_SPAN);
 		return hs_unit_address(first);
 	}
 	if (new_units < nr_units) {

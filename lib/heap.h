@@ -26,11 +26,11 @@
 #define HS_HEAP_MIN_ALIGN 16
 
 struct hs_heap_usage {
-	size_t allocated_bytes;  /* in live blocks, rounded to their classes */
-	size_t mapped_bytes;     /* of the arena, by the heap */
-	size_t retained_bytes;   /* mapped, in no block and no slab */
+	size_t allocated_bytes; /* in live blocks, rounded to their classes */
+	size_t mapped_bytes;    /* of the arena, by the heap */
+	size_t retained_bytes;  /* mapped, in no block and no slab */
 	size_t metadata_bytes;
-	size_t nr_large;         /* blocks above the largest class */
+	size_t nr_large; /* blocks above the largest class */
 	size_t large_bytes;
 };
 

@@ -194,10 +194,10 @@ static void tag(const struct hs_span_pool *pool, uint32_t first,
 	struct hs_unit *head = hs_unit_at(first);
 	struct hs_unit *tail = hs_unit_at(first + (uint32_t)nr_units - 1);
 
-	tail->kind = HS_UNIT_FREE_TAIL;
+	hs_unit_set_kind(tail, HS_UNIT_FREE_TAIL);
 	tail->nr_units = (uint32_t)nr_units;
 	tail->pool = pool->id;
-	head->kind = HS_UNIT_FREE;
+	hs_unit_set_kind(head, HS_UNIT_FREE);
 	head->nr_units = (uint32_t)nr_units;
 	head->pool = pool->id;
 }
@@ -210,8 +210,9 @@ void hs_extent_remove(struct hs_span_pool *pool, uint32_t first)
 	bin_del(pool, first);
 	pool->free_units -= nr_units;
 	pool->free_slot_units -= hs_extent_slot_units(first, nr_units);
-	hs_unit_at(first + (uint32_t)nr_units - 1)->kind = HS_UNIT_NONE;
-	head->kind = HS_UNIT_NONE;
+	hs_unit_set_kind(hs_unit_at(first + (uint32_t)nr_units - 1),
+			 HS_UNIT_NONE);
+	hs_unit_set_kind(head, HS_UNIT_NONE);
 }
 
 /* The extent that ends before @first, or HS_NO_UNIT. */

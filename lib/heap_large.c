@@ -61,10 +61,10 @@ static struct hs_unit *slab_create(unsigned class, unsigned flags)
 	slab->size_bytes = c->size_bytes;
 	slab->used = 0;
 	slab->class = (uint8_t) class;
-	slab->kind = HS_UNIT_LARGE;
+	hs_unit_set_kind(slab, HS_UNIT_LARGE);
 	for (i = 1; i < c->nr_units; i++) {
 		slab[i].nr_units = i;
-		slab[i].kind = HS_UNIT_CONT;
+		hs_unit_set_kind(&slab[i], HS_UNIT_CONT);
 	}
 	return slab;
 }
@@ -76,8 +76,8 @@ static void slab_release(struct hs_unit *slab)
 
 	list_del(slab);
 	for (i = 1; i < nr_units; i++)
-		slab[i].kind = HS_UNIT_NONE;
-	slab->kind = HS_UNIT_FREED;
+		hs_unit_set_kind(&slab[i], HS_UNIT_NONE);
+	hs_unit_set_kind(slab, HS_UNIT_FREED);
 	hs_span_free(&hs_span_pools[HS_POOL_MAIN], hs_unit_number(slab),
 		     nr_units);
 }

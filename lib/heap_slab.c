@@ -187,10 +187,10 @@ static void slab_init(struct hs_theap *heap, struct hs_unit *slab,
 	slab->used = 0;
 	slab->class = (uint8_t) class;
 	body->owner = heap;
-	slab->kind = HS_UNIT_SLAB;
+	hs_unit_set_kind(slab, HS_UNIT_SLAB);
 	for (i = 1; i < c->nr_units; i++) {
 		slab[i].nr_units = i;
-		slab[i].kind = HS_UNIT_CONT;
+		hs_unit_set_kind(&slab[i], HS_UNIT_CONT);
 	}
 }
 
@@ -232,8 +232,8 @@ static void slab_release(struct hs_theap *heap, struct hs_unit *slab)
 
 	atomic_store_explicit(&slab->owner_fast, NULL, memory_order_relaxed);
 	for (i = 1; i < c->nr_units; i++)
-		slab[i].kind = HS_UNIT_NONE;
-	slab->kind = HS_UNIT_FREED;
+		hs_unit_set_kind(&slab[i], HS_UNIT_NONE);
+	hs_unit_set_kind(slab, HS_UNIT_FREED);
 	body_put(body, c->nr_words);
 	hs_span_free(heap->pool, hs_unit_number(slab), c->nr_units);
 }

@@ -464,7 +464,7 @@ uint32_t hs_span_alloc(struct hs_span_pool *pool, size_t nr_units,
 void hs_span_free(struct hs_span_pool *pool, uint32_t first, size_t nr_units)
 {
 	hs_lock_acquire(&hs_span_lock);
-	hs_unit_at(first)->kind = HS_UNIT_FREED;
+	hs_unit_set_kind(hs_unit_at(first), HS_UNIT_FREED);
 	hs_extent_insert(pool, first, nr_units);
 	decay(pool, nr_units);
 	span_unlock();
@@ -526,7 +526,7 @@ uint32_t hs_span_move(struct hs_span_pool *pool, uint32_t first,
 		hs_lock_release(&hs_span_lock);
 		return HS_NO_UNIT;
 	}
-	hs_unit_at(first)->kind = HS_UNIT_FREED;
+	hs_unit_set_kind(hs_unit_at(first), HS_UNIT_FREED);
 	dirty_clear(first, nr_units);
 	pool->mapped_units -= nr_units;
 	account(pool, addr, got_bytes);

@@ -105,6 +105,12 @@ static HS_ALWAYS_INLINE uint32_t hs_unit_number(const struct hs_unit *unit)
 	return (uint32_t)(unit - hs_heap_map.units);
 }
 
+static HS_ALWAYS_INLINE void hs_unit_set_kind(struct hs_unit *unit,
+					      enum hs_unit_kind kind)
+{
+	atomic_store_explicit(&unit->kind, (uint8_t)kind, memory_order_release);
+}
+
 static HS_ALWAYS_INLINE void *hs_unit_address(uint32_t index)
 {
 	return (void *)(hs_heap_map.base + ((uintptr_t)index << HS_UNIT_SHIFT));

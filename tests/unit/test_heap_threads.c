@@ -50,7 +50,7 @@ static void *trader(void *arg)
 	uintptr_t bad = 0;
 	unsigned i;
 
-	for (i = 0; i < 100000; i++) {
+	for (i = 0; i < 50000; i++) {
 		struct block *b = block_new(&state, 90000);
 
 		b = atomic_exchange(&mailboxes[rnd(&state) % NR_MAILBOXES], b);
@@ -189,7 +189,7 @@ static int child_works(struct block *mine, unsigned nr, uint64_t state)
 			return 1;
 		hs_heap_free(mine[i].p);
 	}
-	for (i = 0; i < 3000; i++) {
+	for (i = 0; i < 1000; i++) {
 		struct block *b = block_new(&state, 90000);
 
 		b = atomic_exchange(&mailboxes[rnd(&state) % 8], b);
@@ -269,7 +269,7 @@ START_TEST(fork_while_others_allocate)
 	heap_test_init();
 	for (i = 0; i < NR_THREADS; i++)
 		pthread_create(&threads[i], NULL, churner, (void *)i);
-	for (round = 0; round < 100; round++) {
+	for (round = 0; round < 30; round++) {
 		for (i = 0; i < 200; i++) {
 			mine[i].len = rnd(&state) % 5000;
 			mine[i].p = hs_heap_malloc(mine[i].len);
