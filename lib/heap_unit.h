@@ -59,11 +59,11 @@ struct hs_unit {
 			uint32_t ph_prev; /* parent of a first child */
 		};
 	};
-	uint64_t size_bytes; /* of a block; SLAB and LARGE */
-	uint32_t recip;      /* SLAB */
-	uint16_t used;       /* blocks not free, or freed by others */
-	uint8_t kind;        /* enum hs_unit_kind */
-	uint8_t class;       /* SLAB and LARGE */
+	uint64_t size_bytes;  /* of a block; SLAB and LARGE */
+	uint32_t recip;       /* SLAB */
+	uint16_t used;        /* blocks not free, or freed by others */
+	_Atomic uint8_t kind; /* enum hs_unit_kind; neighbours read it */
+	uint8_t class;        /* SLAB and LARGE */
 	union {
 		struct { /* SLAB and LARGE: list of its class */
 			uint32_t next;
