@@ -116,6 +116,11 @@ says err "falling back to smaller pages: limit of this process reached"
 json limit 'e["limit"] > 0 and m["huge_bytes"]["peak"] == 0'
 run 0 "$HS_HUGECTL" --limit=0 "$eat" 8
 silent err
+# A person at a terminal is told without asking.
+python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' \
+	"$HS_HUGECTL" --limit=0 "$eat" 8 >terminal </dev/null
+says terminal "falling back to smaller pages: limit of this process reached"
+[ "$(grep -c libhugeshim: terminal)" = 1 ] || wrong "more than one line is said"
 run 3 "$HS_HUGECTL" --limit=0 --fallback=off "$eat" 8
 
 # --- memory ----------------------------------------------------------------------------
