@@ -213,6 +213,7 @@ int hs_wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 	struct start *s;
 	int err;
 
+	hs_real_resolve_all();
 	if (hs_likely(hs_sigmask_virtual == 0))
 		return real(thread, attr, routine, arg);
 	s = start_get();

@@ -5,12 +5,17 @@
 # thread forks during the call.  First bare: what is expected is the kernel's.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/lib/pool.sh"
 
+inflight=$(test_program calls_inflight)
+run_bare "$inflight" || fail "calls_inflight, bare"
+run_shim "$inflight" || fail "calls_inflight, whatever the pool"
 shapes=$(test_program calls_shapes)
 run_bare "$shapes" || fail "calls_shapes, bare"
 run_shim "$shapes" || fail "calls_shapes, whatever the pool"
 
-# One slot a shape, 8 for what the heap has besides.
-need_pool 100
+# One slot a shape or round and thread, and what the heap has besides.
+need_pool 110
 before=$(pool_counters)
 run_shim CALLS_NEED_HUGE=1 "$shapes" || fail "calls_shapes on huge pages"
 pool_same "$before" calls_shapes || exit 1
+run_shim CALLS_NEED_HUGE=1 "$inflight" || fail "calls_inflight on huge pages"
+pool_same "$before" calls_inflight || exit 1
