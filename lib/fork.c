@@ -34,29 +34,72 @@
 #include "region.h"
 #include "rescue.h"
 #include "stats.h"
+#include "sys.h"
 
 static struct hs_lock fork_lock = HS_LOCK_INIT(HS_RANK_FORK);
 static struct {
 	unsigned depth; /* prepare handlers that fork again */
-	bool fork, region, rescue, meta;
+	bool region, rescue, meta;
 } taken;
 
 static const struct hs_cow_engine_ops *const engine = &hs_cow_kernel;
 
+static bool take_lower(bool skip)
+{
+	if (!hs_lock_prefork_try(&hs_region_lock, &taken.region) && !skip)
+		return false;
+	if (!hs_lock_prefork_try(&hs_rescue_lock, &taken.rescue) && !skip)
+		return false;
+	return hs_lock_prefork_try(&hs_meta_lock, &taken.meta) || skip;
+}
+
+static void give_back(struct hs_lock *lock, bool *was_taken)
+{
+	hs_lock_postfork_parent(lock, *was_taken);
+	*was_taken = false;
+}
+
+static void release_lower(void)
+{
+	give_back(&hs_meta_lock, &taken.meta);
+	give_back(&hs_rescue_lock, &taken.rescue);
+	give_back(&hs_region_lock, &taken.region);
+}
+
+static bool take_all(bool skip)
+{
+	if (!hs_heap_prefork(skip))
+		return false;
+	if (take_lower(skip))
+		return true;
+	release_lower();
+	hs_heap_postfork_parent();
+	return false;
+}
+
+/*
+ * A handler that interrupted the heap and forks holds what its thread held.
+ * Another thread may wait for that, holding what this fork wants, so it does
+ * not insist: it leaves such locks out.  A fork from elsewhere that meets a
+ * lock so held lets go of everything, the fork lock too, for the handler may
+ * be waiting for that.
+ */
 void hs_fork_prepare(void)
 {
-	bool first = hs_lock_prefork(&fork_lock);
+	bool interrupted = hs_lock_holds_any();
 
-	if (!first) {
+	if (!hs_lock_prefork(&fork_lock)) {
 		taken.depth++;
 		return;
 	}
-	taken.fork = true;
 	hs_inflight_shut();
-	hs_heap_prefork();
-	taken.region = hs_lock_prefork(&hs_region_lock);
-	taken.rescue = hs_lock_prefork(&hs_rescue_lock);
-	taken.meta = hs_lock_prefork(&hs_meta_lock);
+	while (!take_all(interrupted)) {
+		hs_inflight_open();
+		hs_lock_postfork_parent(&fork_lock, true);
+		hs_sys.sched_yield();
+		hs_lock_prefork(&fork_lock);
+		hs_inflight_shut();
+	}
 	engine->prefork();
 }
 
@@ -67,13 +110,11 @@ void hs_fork_parent(void)
 		return;
 	}
 	engine->postfork_parent();
-	hs_lock_postfork_parent(&hs_meta_lock, taken.meta);
-	hs_lock_postfork_parent(&hs_rescue_lock, taken.rescue);
-	hs_lock_postfork_parent(&hs_region_lock, taken.region);
+	release_lower();
 	hs_heap_postfork_parent();
 	hs_stats_count(HS_STAT_FORK);
 	hs_inflight_open();
-	hs_lock_postfork_parent(&fork_lock, taken.fork);
+	hs_lock_postfork_parent(&fork_lock, true);
 }
 
 void hs_fork_child(void)
@@ -91,5 +132,5 @@ void hs_fork_child(void)
 	hs_lock_postfork_child(&hs_region_lock, taken.region);
 	hs_heap_postfork_child();
 	hs_inflight_open();
-	hs_lock_postfork_child(&fork_lock, taken.fork);
+	hs_lock_postfork_child(&fork_lock, true);
 }

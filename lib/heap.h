@@ -67,7 +67,9 @@ extern void (*hs_heap_thread_attach_hook)(void);
 void hs_heap_thread_exit(void);
 
 /* Fork: in rank order, called by fork.c only. */
-void hs_heap_prefork(void);
+/* False: a lock could not be had in good time, and none is kept; with @skip
+ * such locks are left out (their holders' heaps are put right in the child). */
+bool hs_heap_prefork(bool skip);
 void hs_heap_postfork_parent(void);
 void hs_heap_postfork_child(void);
 

@@ -138,26 +138,51 @@ bool hs_heap_reclaim(void)
  */
 static bool registry_taken, large_taken, span_taken;
 
-void hs_heap_prefork(void)
+static bool take_heaps(bool skip)
 {
 	struct hs_theap *heap;
 
-	registry_taken = hs_lock_prefork(&hs_registry_lock);
 	for (heap = heaps; heap != NULL; heap = heap->next)
-		heap->prefork_taken = hs_lock_prefork(&heap->lock);
-	large_taken = hs_lock_prefork(&hs_large_lock);
-	span_taken = hs_lock_prefork(&hs_span_lock);
+		if (!hs_lock_prefork_try(&heap->lock, &heap->prefork_taken) &&
+		    !skip)
+			return false;
+	return true;
+}
+
+static bool take_all(bool skip)
+{
+	if (!hs_lock_prefork_try(&hs_registry_lock, &registry_taken) && !skip)
+		return false;
+	if (!take_heaps(skip))
+		return false;
+	if (!hs_lock_prefork_try(&hs_large_lock, &large_taken) && !skip)
+		return false;
+	return hs_lock_prefork_try(&hs_span_lock, &span_taken) || skip;
+}
+
+static void give_back(struct hs_lock *lock, bool *taken)
+{
+	hs_lock_postfork_parent(lock, *taken);
+	*taken = false;
 }
 
 void hs_heap_postfork_parent(void)
 {
 	struct hs_theap *heap;
 
-	hs_lock_postfork_parent(&hs_span_lock, span_taken);
-	hs_lock_postfork_parent(&hs_large_lock, large_taken);
+	give_back(&hs_span_lock, &span_taken);
+	give_back(&hs_large_lock, &large_taken);
 	for (heap = heaps; heap != NULL; heap = heap->next)
-		hs_lock_postfork_parent(&heap->lock, heap->prefork_taken);
-	hs_lock_postfork_parent(&hs_registry_lock, registry_taken);
+		give_back(&heap->lock, &heap->prefork_taken);
+	give_back(&hs_registry_lock, &registry_taken);
+}
+
+bool hs_heap_prefork(bool skip)
+{
+	if (take_all(skip))
+		return true;
+	hs_heap_postfork_parent();
+	return false;
 }
 
 /* The heaps of threads that this process does not have go idle; they, and

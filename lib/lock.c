@@ -22,6 +22,8 @@
 /* A waiter looks around this often: for the sentinel, and in case a wake-up
  * was lost. */
 #define WAIT_NS 20000000L
+#define PREFORK_WAITS 5
+#define WAIT_FOR_EVER UINT_MAX
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	       "the futex is the low half of the word");
@@ -29,6 +31,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 /* Aligned so that its address leaves room for the flags. */
 static HS_TLS struct {
 	_Alignas(64) char address;
+	unsigned nr_held;
 #ifdef HS_DEBUG_LOCKS
 	unsigned char held[HS_RANK_LEAF + 1];
 #endif
@@ -185,7 +188,8 @@ static void wait_for_change(struct hs_lock *lock, uint64_t found)
 		hs_sys.sched_yield();
 }
 
-static HS_NOINLINE void acquire_slow(struct hs_lock *lock)
+/* False: not had after @waits waits. */
+static HS_NOINLINE bool acquire_slow(struct hs_lock *lock, unsigned waits)
 {
 	unsigned spins;
 
@@ -196,7 +200,7 @@ static HS_NOINLINE void acquire_slow(struct hs_lock *lock)
 		if (found & LOCK_WAITERS)
 			break;
 		if (try_word(lock, found, my_word()))
-			return;
+			return true;
 		relax();
 	}
 	for (;;) {
@@ -205,7 +209,11 @@ static HS_NOINLINE void acquire_slow(struct hs_lock *lock)
 
 		/* With waiters: whether there are others is not known. */
 		if (try_word(lock, found, my_word() | LOCK_WAITERS))
-			return;
+			return true;
+		if (waits == 0)
+			return false;
+		if (waits != WAIT_FOR_EVER)
+			waits--;
 		if (found)
 			wait_for_change(lock, found);
 	}
@@ -216,8 +224,26 @@ bool hs_lock_try_acquire(struct hs_lock *lock)
 	uint64_t found =
 		atomic_load_explicit(&lock->word, memory_order_relaxed);
 
-	if (!try_word(lock, found, my_word()))
+	self.nr_held++;
+	if (!try_word(lock, found, my_word())) {
+		self.nr_held--;
 		return false;
+	}
+	note_acquired(lock);
+	return true;
+}
+
+/* Counted before it is held, and until it is not, so that a handler that
+ * comes between does not take this thread for free. */
+static bool acquire(struct hs_lock *lock, unsigned waits)
+{
+	self.nr_held++;
+	atomic_signal_fence(memory_order_seq_cst);
+	if (hs_unlikely(!try_word(lock, 0, my_word())) &&
+	    !acquire_slow(lock, waits)) {
+		self.nr_held--;
+		return false;
+	}
 	note_acquired(lock);
 	return true;
 }
@@ -225,9 +251,7 @@ bool hs_lock_try_acquire(struct hs_lock *lock)
 void hs_lock_acquire(struct hs_lock *lock)
 {
 	check_order(lock);
-	if (hs_unlikely(!try_word(lock, 0, my_word())))
-		acquire_slow(lock);
-	note_acquired(lock);
+	acquire(lock, WAIT_FOR_EVER);
 }
 
 /* Pairs with the acquire in try_word(). */
@@ -245,6 +269,13 @@ void hs_lock_release(struct hs_lock *lock)
 	check_mine(lock);
 	note_released(lock);
 	release_word(lock);
+	atomic_signal_fence(memory_order_seq_cst);
+	self.nr_held--;
+}
+
+bool hs_lock_holds_any(void)
+{
+	return self.nr_held != 0;
 }
 
 bool hs_lock_is_mine(const struct hs_lock *lock)
@@ -258,12 +289,16 @@ bool hs_lock_is_mine(const struct hs_lock *lock)
  * the holder of any rank. */
 bool hs_lock_prefork(struct hs_lock *lock)
 {
+	return !hs_lock_is_mine(lock) && acquire(lock, WAIT_FOR_EVER);
+}
+
+bool hs_lock_prefork_try(struct hs_lock *lock, bool *taken)
+{
+	*taken = false;
 	if (hs_lock_is_mine(lock))
-		return false;
-	if (!try_word(lock, 0, my_word()))
-		acquire_slow(lock);
-	note_acquired(lock);
-	return true;
+		return true;
+	*taken = acquire(lock, PREFORK_WAITS);
+	return *taken;
 }
 
 void hs_lock_postfork_parent(struct hs_lock *lock, bool taken)
@@ -277,11 +312,14 @@ void hs_lock_postfork_child(struct hs_lock *lock, bool taken)
 	if (taken) {
 		note_released(lock);
 		atomic_store_explicit(&lock->word, 0, memory_order_release);
+		self.nr_held--;
 		return;
 	}
-	/* The interrupted holder goes on here: its lock is of this process. */
+	/* An interrupted holder goes on here: its lock is of this process. */
 	hs_lock_rearm_sentinel();
-	atomic_store_explicit(&lock->word, my_word(), memory_order_relaxed);
+	atomic_store_explicit(&lock->word,
+			      hs_lock_is_mine(lock) ? my_word() : 0,
+			      memory_order_relaxed);
 }
 
 int hs_lock_init_sentinel(void)

@@ -55,14 +55,24 @@ void hs_lock_acquire(struct hs_lock *lock);
 bool hs_lock_try_acquire(struct hs_lock *lock);
 void hs_lock_release(struct hs_lock *lock);
 bool hs_lock_is_mine(const struct hs_lock *lock);
+/* Does the calling thread hold any lock of ours?  (In a handler: had the
+ * interrupted code?) */
+bool hs_lock_holds_any(void);
 
 /*
  * Fork support.  prefork: take the lock unless this thread already holds it
  * (a handler that interrupted the holder and forks); returns whether it was
  * taken here, which the post handlers hand back to hs_lock_postfork().
- * child: waiters are gone, so the word is reset.
+ * child: waiters are gone, so the word is reset; so is that of a lock that
+ * was given up, whose holder is not here.
  */
 bool hs_lock_prefork(struct hs_lock *lock);
+/*
+ * As hs_lock_prefork(), the answer in *@taken, but gives up after a tenth of a
+ * second and returns false: the holder may be waiting for a lock that this
+ * thread's interrupted code holds, or be in a handler that forks, too.
+ */
+bool hs_lock_prefork_try(struct hs_lock *lock, bool *taken);
 void hs_lock_postfork_parent(struct hs_lock *lock, bool taken);
 void hs_lock_postfork_child(struct hs_lock *lock, bool taken);
 
