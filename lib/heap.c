@@ -268,6 +268,23 @@ static void free_block(struct hs_unit *unit, unsigned index)
 		hs_slab_free_remote(unit, index);
 }
 
+/* Small blocks of other threads, the commonest of what the fast path
+ * declines. */
+static bool free_small_remote(const void *p)
+{
+	struct hs_unit *slab = hs_unit_at(hs_unit_index(p));
+	uint64_t product;
+
+	if (slab->kind != HS_UNIT_SLAB)
+		return false;
+	product = ((uintptr_t)p & (HS_UNIT - 1)) * slab->recip;
+	if ((uint32_t)product >= slab->recip ||
+	    hs_slab_body(slab)->owner == hs_theap_self)
+		return false;
+	hs_slab_free_remote(slab, (unsigned)(product >> 32));
+	return true;
+}
+
 void hs_heap_free(void *p)
 {
 	enum hs_heap_found found;
@@ -278,6 +295,8 @@ void hs_heap_free(void *p)
 		return;
 	if (!hs_heap_contains(p))
 		misuse(p, HS_FOUND_NOTHING);
+	if (free_small_remote(p))
+		return;
 	found = hs_heap_find(p, &unit, &index);
 	if (found != HS_FOUND_BLOCK)
 		misuse(p, found);

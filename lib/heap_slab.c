@@ -89,8 +89,11 @@ static uint64_t tail_bit(const struct hs_class *class, unsigned i)
 
 void hs_slab_double_free(const struct hs_unit *slab, unsigned index)
 {
-	hs_log_fatal("double free of %p",
-		     (void *)(hs_slab_base(slab) + index * slab->size_bytes));
+	void *block = (void *)(hs_slab_base(slab) + index * slab->size_bytes);
+
+	if (index >= hs_classes[slab->class].capacity)
+		hs_log_fatal("invalid free of %p", block);
+	hs_log_fatal("double free of %p", block);
 }
 
 bool hs_slab_is_live(const struct hs_unit *slab, unsigned index)
@@ -183,7 +186,7 @@ static void slab_init(struct hs_theap *heap, struct hs_unit *slab,
 	slab->cur = slab->words;
 	slab->cur_base = hs_slab_base(slab);
 	slab->size_bytes = c->size_bytes;
-	slab->recip = c->recip;
+	slab->recip = c->nr_units == 1 ? c->recip : 0;
 	slab->used = 0;
 	slab->class = (uint8_t) class;
 	body->owner = heap;

@@ -417,9 +417,6 @@ static uint32_t grow_big(struct hs_span_pool *pool, size_t nr_units,
 		if (first != HS_NO_UNIT)
 			return first;
 	}
-	/* Free slots that do not make one run are not kept on top of it. */
-	if (pool->free_slot_units > retain_units())
-		release_locked(pool, retain_units());
 	first = map_any(pool, nr_units, align_units, map_flags, got_units);
 	if (first == HS_NO_UNIT) {
 		release_locked(pool, 0);

@@ -31,15 +31,19 @@ void *hs_malloc_slow(size_t size, const void *caller) HS_HIDDEN;
 /* memalign(3) as glibc has it, errno included. */
 void *hs_memalign(size_t align, size_t size) HS_HIDDEN;
 
-/* The straight line of malloc; NULL: take hs_malloc_slow(). */
+/* The straight line of malloc; NULL: take hs_malloc_slow().  Inlined, so that
+ * the return address is that of the exported function. */
 static HS_ALWAYS_INLINE void *hs_malloc_fast(size_t size)
 {
 	void *p;
 
-	if (hs_unlikely(size > HS_CALLER_MIN_BYTES ||
-			!hs_heap_malloc_fast(size, &p)))
-		return NULL;
-	return p;
+	if (hs_unlikely(size > HS_CALLER_MIN_BYTES)) {
+		/* Keeps the compiler from testing for a range. */
+		__asm__("" : "+r"(size));
+		if (hs_caller_wants_base(__builtin_return_address(0), size))
+			return NULL;
+	}
+	return hs_likely(hs_heap_malloc_fast(size, &p)) ? p : NULL;
 }
 
 /* free when the fast path declines. */
