@@ -24,6 +24,7 @@
 #include "sys.h"
 
 #define KEPT_MAX 256
+#define TRIES 4
 
 static struct kept {
 	struct hs_slot *slot;
@@ -89,6 +90,16 @@ static int keep(struct hs_slot *slot)
 	return 0;
 }
 
+/* A refusal may be a moment's, and costs the call in flight its data. */
+static int keep_retried(struct hs_slot *slot)
+{
+	int err = -ENOMEM;
+
+	for (int i = 0; i < TRIES && err; i++)
+		err = keep(slot);
+	return err;
+}
+
 static void visit_range(const void *addr, size_t len)
 {
 	const char *p = (const char *)hs_align_down((uintptr_t)addr,
@@ -106,7 +117,7 @@ static void visit_range(const void *addr, size_t len)
 		if (state != HS_SLOT_HUGE && state != HS_SLOT_LAZY)
 			continue;
 		/* Converting risks one call in flight; nothing else is left. */
-		if (!is_kept(slot) && keep(slot))
+		if (!is_kept(slot) && keep_retried(slot))
 			hs_convert_to_base_locked(slot);
 	}
 }
@@ -144,20 +155,42 @@ static void postfork_parent(void)
 	nr_kept = 0;
 }
 
+static int move_copy(const struct kept *k)
+{
+	size_t len = hs_region_slot_bytes();
+	void *p = hs_sys.mremap(k->copy, len, len,
+				MREMAP_MAYMOVE | MREMAP_FIXED,
+				addr_of(k->slot));
+
+	return hs_sys_is_err(p) ? hs_sys_err(p) : 0;
+}
+
+static int map_hole(const struct kept *k)
+{
+	size_t len = hs_region_slot_bytes();
+
+	return hs_pagesrc_base.map(addr_of(k->slot), len, len, true);
+}
+
 static int fill_hole(const struct kept *k)
 {
 	size_t len = hs_region_slot_bytes();
-	char *addr = addr_of(k->slot);
-	int err;
 
-	if (k->copy && !hs_sys_is_err(hs_sys.mremap(
-			       k->copy, len, len,
-			       MREMAP_MAYMOVE | MREMAP_FIXED, addr)))
+	for (int i = 0; k->copy && i < TRIES; i++)
+		if (move_copy(k) == 0)
+			return 0;
+	for (int i = 0; i < TRIES; i++) {
+		int err = map_hole(k);
+
+		if (err)
+			continue;
+		if (k->copy) {
+			memcpy(addr_of(k->slot), k->copy, len);
+			hs_sys.munmap(k->copy, len);
+		}
 		return 0;
-	err = hs_pagesrc_base.map(addr, len, len, true);
-	if (!err && k->copy)
-		memcpy(addr, k->copy, len);
-	return err;
+	}
+	return -ENOMEM;
 }
 
 static void postfork_child(void)

@@ -227,7 +227,7 @@ int hs_trap_deliver_pending(void)
 
 static void handler(int sig, siginfo_t *info, void *context);
 
-static void install(int sig, bool restart)
+static int install(int sig, bool restart)
 {
 	struct sigaction sa;
 
@@ -235,7 +235,7 @@ static void install(int sig, bool restart)
 	sa.sa_sigaction = handler;
 	sa.sa_flags = SA_SIGINFO | SA_ONSTACK | (restart ? SA_RESTART : 0);
 	memset(&sa.sa_mask, 0xff, sizeof(unsigned long));
-	hs_sys.sigaction(sig, &sa, NULL);
+	return hs_sys.sigaction(sig, &sa, NULL);
 }
 
 /* Die as the kernel would have killed: the fault recurs when the handler
@@ -386,11 +386,14 @@ static int adopt(int sig)
 
 	if (err < 0)
 		return err;
+	/* Ours already: the other signal's could not be installed then. */
+	if (old.sa_sigaction == handler)
+		return 0;
 	action_write(&actions[trap_index(sig)], (void *)old.sa_handler,
 		     (uint32_t)old.sa_flags, *hs_sigmask_word(&old.sa_mask));
-	install(sig, old.sa_handler == SIG_DFL || old.sa_handler == SIG_IGN ||
-			     (old.sa_flags & SA_RESTART));
-	return 0;
+	return install(sig, old.sa_handler == SIG_DFL ||
+				    old.sa_handler == SIG_IGN ||
+				    (old.sa_flags & SA_RESTART));
 }
 
 int hs_trap_install(void)

@@ -278,6 +278,19 @@ static int worse(int a, int b)
 	return a > b ? a : b;
 }
 
+/* A child that was killed is followed. */
+static int child_status(pid_t pid)
+{
+	int status = hs_t_wait(pid);
+
+	if (WIFSIGNALED(status)) {
+		fprintf(stderr, "program: child: %s\n", hs_t_status(status));
+		signal(WTERMSIG(status), SIG_DFL);
+		raise(WTERMSIG(status));
+	}
+	return WEXITSTATUS(status);
+}
+
 /* The worst status of this process and those below it. */
 static int generation(int depth)
 {
@@ -299,14 +312,9 @@ static int generation(int depth)
 	}
 	rewrite_all((uint64_t)depth * 100 + 50);
 	read_into_blocks();
-	status = hs_t_wait(pid);
+	status = child_status(pid);
 	check_all();
-	if (WIFSIGNALED(status)) {
-		fprintf(stderr, "program: child: %s\n", hs_t_status(status));
-		signal(WTERMSIG(status), SIG_DFL);
-		raise(WTERMSIG(status));
-	}
-	return WEXITSTATUS(status);
+	return status;
 }
 
 static int run_fork(void)
@@ -349,6 +357,17 @@ static void *read_lines(void *unused)
 	return NULL;
 }
 
+/* In a child: all but the middles, which the parent's thread may have been at
+ * when it forked, and every page of it there to be written. */
+static void check_unread(void)
+{
+	for (int i = 0; i < NR_FORK_BLOCKS; i++) {
+		check_first(&blocks[i], blocks[i].len / 2);
+		hs_t_fill(blocks[i].p, blocks[i].len, blocks[i].seed);
+		check(&blocks[i]);
+	}
+}
+
 static void write_line(int i)
 {
 	unsigned char line[LINE_BYTES];
@@ -377,11 +396,13 @@ static int run_calls(void)
 	for (int i = 0; i < NR_LINES; i++) {
 		pid_t pid = i % 15 == 7 ? fork() : -1;
 
-		if (pid == 0)
+		if (pid == 0) {
+			check_unread();
 			_exit(RIGHT);
+		}
 		write_line(i);
 		if (pid > 0)
-			worst = worse(worst, WEXITSTATUS(hs_t_wait(pid)));
+			worst = worse(worst, child_status(pid));
 	}
 	pthread_join(thread, NULL);
 	for (int i = 0; i < NR_FORK_BLOCKS; i++)
