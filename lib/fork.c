@@ -15,8 +15,8 @@
  *   child     epoch + 1, copies into the   are not there:     copies: the child
  *             holes, locks and records     their heaps are
  *             of other threads reset       idle
- *   first     kernel copies 2 MiB, or      the same           the writer has its
- *   write     SIGBUS: rescue copies to                        own copy
+ *   first     kernel copies 2 MiB, or      the same           the writer has
+ *   write     SIGBUS: rescue copies to                        its own copy
  *             base pages
  *   exit      the other side is sole owner: the kernel lets it write in place
  *

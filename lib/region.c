@@ -235,7 +235,8 @@ static int map_rest(size_t first, size_t nr, size_t need_bytes, unsigned flags,
 		bool ours = hs_arena.reserved ||
 			    hs_arena.slots[first + done].premapped;
 		size_t len = n << hs_arena.slot_shift;
-		size_t need = HS_MIN(len, need_bytes - (done << hs_arena.slot_shift));
+		size_t need =
+			HS_MIN(len, need_bytes - (done << hs_arena.slot_shift));
 
 		err = -ENOMEM;
 		if (!(flags & HS_MAP_EXACT) || len == need)

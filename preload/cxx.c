@@ -70,7 +70,7 @@ new_aligned_function hs_new_aligned HS_HIDDEN
 	__attribute__((alias("_ZnwmSt11align_val_t")));
 void hs_delete(void *p) HS_HIDDEN __attribute__((alias("_ZdlPv")));
 
-/* --- when memory is short -------------------------------------------------- */
+/* --- when memory is short ----------------------------------------------- */
 
 static void *symbol_of(const char *object, const char *name, void *own)
 {
@@ -146,14 +146,15 @@ static HS_COLD void *new_aligned_nothrow_short(size_t size, size_t align,
 {
 	void *(*next)(size_t, size_t, const struct nothrow_t *) =
 		(void *(*)(size_t, size_t, const struct nothrow_t *))
-			next_operator("_ZnwmSt11align_val_tRKSt9nothrow_t",
-				      (void *)_ZnwmSt11align_val_tRKSt9nothrow_t,
-				      caller);
+			next_operator(
+				"_ZnwmSt11align_val_tRKSt9nothrow_t",
+				(void *)_ZnwmSt11align_val_tRKSt9nothrow_t,
+				caller);
 
 	return next ? next(size, align, tag) : NULL;
 }
 
-/* --- new ------------------------------------------------------------------- */
+/* --- new ---------------------------------------------------------------- */
 
 static HS_NOINLINE void *new_slow(size_t size, const void *caller)
 {
@@ -258,7 +259,7 @@ HS_EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t align,
 	return _ZnwmSt11align_val_tRKSt9nothrow_t(size, align, tag);
 }
 
-/* --- delete ---------------------------------------------------------------- */
+/* --- delete ------------------------------------------------------------- */
 
 static HS_ALWAYS_INLINE void release(void *p)
 {

@@ -52,7 +52,7 @@ pid_t hs_wrap__Fork(void)
 	return pid;
 }
 
-/* --- clone() ------------------------------------------------------------------ */
+/* --- clone() ------------------------------------------------------------ */
 
 typedef int clone_fn(int (*fn)(void *), void *stack, int flags, void *arg,
 		     void *ptid, void *tls, void *ctid);

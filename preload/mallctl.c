@@ -32,7 +32,7 @@ struct row {
 	size_t arg;
 };
 
-/* --- giving and taking values ---------------------------------------------- */
+/* --- giving and taking values ------------------------------------------- */
 
 static int give(const struct call *call, const void *value, size_t bytes)
 {
@@ -65,7 +65,7 @@ static int take(const struct call *call, void *value, size_t bytes)
 	return 0;
 }
 
-/* --- answers --------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------ */
 
 static int answer_size(const struct call *call, size_t arg)
 {
@@ -212,7 +212,7 @@ static const struct row rows[] = {
 	HS_STAT(retained),
 };
 
-/* --- names ----------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------- */
 
 /* The number at @text, up to the next point or the end; false if there is
  * none. */

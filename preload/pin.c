@@ -24,7 +24,7 @@ static void pin(const void *addr, size_t len)
 		hs_rescue_pin_base(addr, len);
 }
 
-/* --- stdio -------------------------------------------------------------------- */
+/* --- stdio -------------------------------------------------------------- */
 
 typedef int setvbuf_fn(FILE *stream, char *buf, int mode, size_t size);
 typedef void setbuffer_fn(FILE *stream, char *buf, size_t size);
@@ -66,7 +66,7 @@ void hs_wrap_setbuf(FILE *stream, char *buf)
 	((void (*)(FILE *, char *))hs_real(HS_REAL_setbuf))(stream, buf);
 }
 
-/* --- stacks: signal frames, and rseq's write-back ------------------------------- */
+/* --- stacks: signal frames, and rseq's write-back ----------------------- */
 
 HS_EXPORT int hs_wrap_sigaltstack(const stack_t *ss, stack_t *old)
 	__asm__("sigaltstack");
@@ -135,8 +135,8 @@ void hs_wrap_makecontext(ucontext_t *ucp, void (*fn)(void), int argc, ...)
 	     a[15]);
 }
 
-/* --- asynchronous I/O: a helper thread of libc works on both, the control block
- * with all signals blocked ---------------------------------------------------- */
+/* --- asynchronous I/O: a helper thread of libc works on both, the control
+ *     block with all signals blocked ------------------------------------- */
 
 static void pin_aio(const struct aiocb *cb)
 {

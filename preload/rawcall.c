@@ -28,7 +28,7 @@ static syscall_fn *real_syscall(void)
 	return (syscall_fn *)hs_real(HS_REAL_syscall);
 }
 
-/* --- forks ---------------------------------------------------------------------- */
+/* --- forks -------------------------------------------------------------- */
 
 /*
  * @own_stack: the child is not going to return here but to whatever its stack
@@ -86,7 +86,7 @@ static bool is_fork(long nr, const long *a, bool *own_stack)
 	}
 }
 
-/* --- limits ------------------------------------------------------------------------ */
+/* --- limits ------------------------------------------------------------- */
 
 static void announce(long nr, const long *a)
 {
@@ -120,7 +120,7 @@ static void announce(long nr, const long *a)
 	}
 }
 
-/* --- masks -------------------------------------------------------------------------- */
+/* --- masks -------------------------------------------------------------- */
 
 static int raw_mask(int how, const sigset_t *set, sigset_t *old)
 {
@@ -128,7 +128,7 @@ static int raw_mask(int how, const sigset_t *set, sigset_t *old)
 				   (long)old, sizeof(unsigned long), 0, 0);
 }
 
-/* --- the call ------------------------------------------------------------------------ */
+/* --- the call ----------------------------------------------------------- */
 
 /* Numbers that need more than their memory prepared. */
 static bool is_special(long nr)

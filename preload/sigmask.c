@@ -168,7 +168,7 @@ int hs_wrap_swapcontext(ucontext_t *oucp, const ucontext_t *ucp)
 	return real(oucp, ucp);
 }
 
-/* --- threads --------------------------------------------------------------- */
+/* --- threads ------------------------------------------------------------ */
 
 /* From creator to thread: few are under way at a time, and a creator that
  * finds none free lets the thread begin with nothing blocked. */

@@ -34,7 +34,7 @@ static int trap_index(int sig)
 	return sig == SIGBUS ? TRAP_BUS : TRAP_SEGV;
 }
 
-/* --- the application's actions ---------------------------------------------- */
+/* --- the application's actions ------------------------------------------ */
 
 struct action {
 	_Atomic uint32_t version; /* odd while it is written */
@@ -86,7 +86,7 @@ static void action_read(struct action *a, struct sigaction *out)
 	} while ((before != after || before & 1) && tries-- > 0);
 }
 
-/* --- pending: sent by kill(2) while blocked virtually -------------------------- */
+/* --- pending: sent by kill(2) while blocked virtually ------------------- */
 
 struct pending {
 	_Atomic int state; /* 0 none, 1 being stored, 2 there */
@@ -223,7 +223,7 @@ int hs_trap_deliver_pending(void)
 	return n;
 }
 
-/* --- what is not ours ------------------------------------------------------------ */
+/* --- what is not ours --------------------------------------------------- */
 
 static void handler(int sig, siginfo_t *info, void *context);
 
@@ -368,7 +368,7 @@ static void handler(int sig, siginfo_t *info, void *context)
 	errno = saved;
 }
 
-/* --- installing --------------------------------------------------------------------- */
+/* --- installing --------------------------------------------------------- */
 
 /* The mask may have been inherited over exec. */
 static void unblock_trap(void)
@@ -443,7 +443,7 @@ void hs_trap_start(void)
 		unblock_trap();
 }
 
-/* --- sigaction ------------------------------------------------------------------------- */
+/* --- sigaction ---------------------------------------------------------- */
 
 bool hs_trap_is_ignored(int sig)
 {

@@ -76,7 +76,7 @@ BSD(ssignal)
 SYSV(sysv_signal)
 SYSV(__sysv_signal)
 
-/* --- X/Open: one signal blocked or not ------------------------------------------ */
+/* --- X/Open: one signal blocked or not ---------------------------------- */
 
 static int mask_one(int how, int sig)
 {
@@ -155,7 +155,7 @@ int hs_wrap_siginterrupt(int sig, int flag)
 	return hs_trap_sigaction(sig, &act, NULL);
 }
 
-/* --- BSD: masks of 32 signals -------------------------------------------------------- */
+/* --- BSD: masks of 32 signals ------------------------------------------- */
 
 static int mask_int(int how, int mask)
 {

@@ -18,7 +18,7 @@
 #include "preload/trap.h"
 #include "sys.h"
 
-/* --- one call with another mask ------------------------------------------------ */
+/* --- one call with another mask ----------------------------------------- */
 
 static int suspend(int (*real)(const sigset_t *), const sigset_t *mask)
 {
@@ -48,7 +48,7 @@ int hs_wrap___sigsuspend(const sigset_t *mask)
 	return suspend(hs_real(HS_REAL___sigsuspend), mask);
 }
 
-/* --- pending --------------------------------------------------------------------- */
+/* --- pending ------------------------------------------------------------ */
 
 HS_EXPORT int hs_wrap_sigpending(sigset_t *set) __asm__("sigpending");
 int hs_wrap_sigpending(sigset_t *set)
@@ -67,7 +67,7 @@ int hs_wrap_sigpending(sigset_t *set)
 	return ret;
 }
 
-/* --- sigwait and its kind ----------------------------------------------------------- */
+/* --- sigwait and its kind ----------------------------------------------- */
 
 typedef int timedwait_fn(const sigset_t *set, siginfo_t *info,
 			 const struct timespec *timeout);

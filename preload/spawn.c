@@ -21,7 +21,7 @@
 #include "preload/trap.h"
 #include "sys.h"
 
-/* --- posix_spawn ---------------------------------------------------------------- */
+/* --- posix_spawn -------------------------------------------------------- */
 
 typedef int spawn_fn(pid_t *pid, const char *path,
 		     const posix_spawn_file_actions_t *actions,
@@ -89,7 +89,7 @@ int hs_wrap_posix_spawnp(pid_t *pid, const char *path,
 		     actions, attr, argv, envp);
 }
 
-/* --- exec -------------------------------------------------------------------------- */
+/* --- exec --------------------------------------------------------------- */
 
 struct exec_state {
 	unsigned long blocked;

@@ -9,7 +9,8 @@
  *       HS_FAULT=RULE[,RULE...]      RULE is MEMBER:ERROR:once:N
  *                                         or MEMBER:ERROR:from:N
  *       HS_FAULT_COUNTS=FILE         a file of HS_FAULT_FILE_BYTES that every
- *                                    process maps shared: struct hs_fault_counts
+ *                                    process maps shared: a struct
+ *                                    hs_fault_counts
  *
  *     MEMBER is a name of struct hs_sys, ERROR a name such as ENOMEM, N counts
  *     from 1;

@@ -182,7 +182,7 @@ HS_T_FN ssize_t hs_t_verify(const void *p, size_t len, uint64_t seed)
 	return -1;
 }
 
-/* --- pipes ------------------------------------------------------------------ */
+/* --- pipes -------------------------------------------------------------- */
 
 /* A gate: any number of posts, each lets one wait through. */
 struct hs_t_gate {
@@ -223,7 +223,7 @@ HS_T_FN int hs_t_gate_wait(struct hs_t_gate *g)
 	return n == 1 ? c : -1;
 }
 
-/* --- programs under the library ---------------------------------------------- */
+/* --- programs under the library ----------------------------------------- */
 
 /* The library under test; a skip cannot hide that it was not built. */
 HS_T_FN const char *hs_t_library(void)
@@ -258,7 +258,7 @@ HS_T_FN int hs_t_run(char *const argv[], const char *const env[], bool shim)
 	return hs_t_wait(pid);
 }
 
-/* --- what the kernel and the library say --------------------------------------- */
+/* --- what the kernel and the library say -------------------------------- */
 
 /* A whole small file into a static buffer; NULL when it cannot be read. */
 HS_T_FN char *hs_t_slurp(const char *path)

@@ -53,7 +53,7 @@
 #include "../lib/hs_test.h"
 
 #define SLOT ((size_t)2 << 20)
-/* Enough for all of a shape's buffers; the rest of its slot keeps the pattern. */
+/* Enough for all of a shape's buffers; the rest of a slot keeps the pattern. */
 #define PART ((size_t)64 << 10)
 
 #define WANT(cond)                                                             \
@@ -68,7 +68,7 @@ static _Alignas(64) char aux[8192];
 
 static const char text[] = "the quick brown fox jumps over the lazy dog";
 
-/* --- files ------------------------------------------------------------------ */
+/* --- files -------------------------------------------------------------- */
 
 static int file_with_text(void)
 {
@@ -435,7 +435,7 @@ static int shape_localtime(char *p)
 	return 0;
 }
 
-/* --- sockets ------------------------------------------------------------------- */
+/* --- sockets ------------------------------------------------------------ */
 
 static int pair(int fd[2], int type)
 {
@@ -621,7 +621,7 @@ static int shape_pipe(char *p)
 	return 0;
 }
 
-/* --- waiting --------------------------------------------------------------------- */
+/* --- waiting ------------------------------------------------------------ */
 
 static int ready_pipe(int fd[2])
 {
@@ -734,7 +734,7 @@ static int shape_eventfd(char *p)
 	return 0;
 }
 
-/* --- processes ------------------------------------------------------------------- */
+/* --- processes ---------------------------------------------------------- */
 
 static pid_t child_exit(int status)
 {
@@ -891,7 +891,7 @@ static int shape_clone(char *p)
 	return 0;
 }
 
-/* --- time ------------------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------- */
 
 static int shape_clock(char *p)
 {
@@ -923,7 +923,7 @@ static int shape_timers(char *p)
 	return 0;
 }
 
-/* --- queues ------------------------------------------------------------------------- */
+/* --- queues ------------------------------------------------------------- */
 
 struct message {
 	long type;
@@ -974,7 +974,7 @@ static int shape_mq(char *p)
 	return 0;
 }
 
-/* --- random ---------------------------------------------------------------------------- */
+/* --- random ------------------------------------------------------------- */
 
 static bool looks_random(const char *p, size_t n)
 {
@@ -1004,7 +1004,7 @@ static int shape_arc4random(char *p)
 	return 0;
 }
 
-/* --- signals ----------------------------------------------------------------------------- */
+/* --- signals ------------------------------------------------------------ */
 
 static int shape_sigmask(char *p)
 {
@@ -1057,7 +1057,7 @@ static int shape_sigaltstack(char *p)
 	return 0;
 }
 
-/* --- stacks and helpers ------------------------------------------------------------------- */
+/* --- stacks and helpers ------------------------------------------------- */
 
 static ucontext_t back, there;
 static int context_sum;
@@ -1124,7 +1124,7 @@ static int shape_aio(char *p)
 	return 0;
 }
 
-/* --- by number -------------------------------------------------------------------------------- */
+/* --- by number ---------------------------------------------------------- */
 
 static int shape_syscall_read(char *p)
 {
@@ -1157,7 +1157,7 @@ static int shape_syscall_getrandom(char *p)
 	return 0;
 }
 
-/* --- all -------------------------------------------------------------------------------------- */
+/* --- all ---------------------------------------------------------------- */
 
 #define SHAPES(X)                                                              \
 	X(read) X(read_chk) X(pread) X(pread_chk) X(readv) X(preadv2)          \

@@ -78,8 +78,8 @@ static void address_space(void)
 {
 	long total = field("/proc/meminfo", "MemTotal:");
 
-	HS_T_CHECK((status("VmSize:") > total) == shim, "VmSize %ld, memory %ld",
-		   status("VmSize:"), total);
+	HS_T_CHECK((status("VmSize:") > total) == shim,
+		   "VmSize %ld, memory %ld", status("VmSize:"), total);
 }
 
 /* "mincore shows whole huge pages as present": also what nobody touched. */

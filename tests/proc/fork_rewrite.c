@@ -35,10 +35,10 @@ enum choice {
 	TAKE_IN_CHILD = 4,
 	TAKE_IN_GRANDCHILD = 8,
 	GIVE_IN_CHILD = 16,
-	PARENT_FIRST = 32,       /* child starts when the parent has rewritten */
-	GRANDCHILD_LATE = 64,    /* forked after the child's rewrite */
-	CHILD_IS_KILLED = 128,   /* in the middle of its rewrite */
-	CHILD_OUTLIVES = 256,    /* next round begins while it still works */
+	PARENT_FIRST = 32,     /* child starts when the parent has rewritten */
+	GRANDCHILD_LATE = 64,  /* forked after the child's rewrite */
+	CHILD_IS_KILLED = 128, /* in the middle of its rewrite */
+	CHILD_OUTLIVES = 256,  /* next round begins while it still works */
 };
 
 static struct blocks set;
@@ -48,7 +48,7 @@ static unsigned nr_threads = 1;
 static size_t mib = 20;
 static unsigned long nr_forks;
 
-/* --- rewriting ------------------------------------------------------------------- */
+/* --- rewriting ---------------------------------------------------------- */
 
 /* Thread t rewrites the words of index t, t + n, ...: all threads meet in all
  * pages.  */
@@ -97,7 +97,7 @@ static bool rewrite_blocks(void)
 	return true;
 }
 
-/* --- the three processes ----------------------------------------------------------- */
+/* --- the three processes ------------------------------------------------ */
 
 static void grandchild(unsigned choice)
 {
@@ -184,7 +184,7 @@ static void await_child(pid_t pid, unsigned choice)
 			   hs_t_status(status));
 }
 
-/* --- rounds ------------------------------------------------------------------------- */
+/* --- rounds ------------------------------------------------------------- */
 
 static unsigned choose(void)
 {

@@ -71,7 +71,7 @@ static bool same(const unsigned char *b)
 	return memcmp(b, data, LEN) == 0;
 }
 
-/* --- cases: the buffer b is LEN bytes, aligned to 16 ------------------------------ */
+/* --- cases: the buffer b is LEN bytes, aligned to 16 -------------------- */
 
 static bool c_read(unsigned char *b)
 {
@@ -231,7 +231,8 @@ static bool c_getentropy(unsigned char *b)
 
 static bool c_getcwd(unsigned char *b)
 {
-	return getcwd((char *)b + LEN / 2 - 1, LEN / 2) && b[LEN / 2 - 1] == '/';
+	return getcwd((char *)b + LEN / 2 - 1, LEN / 2) &&
+	       b[LEN / 2 - 1] == '/';
 }
 
 static bool c_readlink(unsigned char *b)
@@ -656,7 +657,7 @@ static bool c_open(unsigned char *b)
 	return fd >= 0 && access(path, R_OK) == 0;
 }
 
-/* --- libc's own calls ---------------------------------------------------------- */
+/* --- libc's own calls --------------------------------------------------- */
 
 static bool c_fread(unsigned char *b)
 {
@@ -761,7 +762,7 @@ static const struct {
 
 #define NR_CASES (sizeof(cases) / sizeof(cases[0]))
 
-/* --- the memory ------------------------------------------------------------------ */
+/* --- the memory --------------------------------------------------------- */
 
 static unsigned char *area;
 static size_t huge;

@@ -43,7 +43,7 @@ static unsigned long nr_threads;
  * may use async-signal-safe functions only, as POSIX has it. */
 static bool bare_fork;
 
-/* --- what child and grandchild do ----------------------------------------------- */
+/* --- what child and grandchild do --------------------------------------- */
 
 static void grandchild(void)
 {
@@ -77,7 +77,7 @@ static int child_work(void)
 	return blocks_verify(&set) ? 0 : 15;
 }
 
-/* --- what the parent does while the child waits ----------------------------------- */
+/* --- what the parent does while the child waits ------------------------- */
 
 static void parent_work(void)
 {
@@ -105,7 +105,7 @@ static void forked(const char *way, pid_t pid)
 	await(way, pid);
 }
 
-/* --- the ways ------------------------------------------------------------------------ */
+/* --- the ways ----------------------------------------------------------- */
 
 static void way_fork(void)
 {
@@ -422,7 +422,7 @@ static const struct {
 
 #define NR_WAYS (sizeof(ways) / sizeof(ways[0]))
 
-/* --- other threads -------------------------------------------------------------------- */
+/* --- other threads ------------------------------------------------------ */
 
 static _Atomic bool stop;
 

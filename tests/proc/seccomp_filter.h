@@ -7,8 +7,8 @@
  * (glibc 2.36, x86-64 and its arm64 equivalents):
  *
  *   heap     what malloc, free and realloc call in one thread: brk, mmap,
- *            munmap, mremap, getrandom; and the program's own read, write and exit
- *   threads  heap, and what several threads' malloc and pthread_create add:
+ *            munmap, mremap, getrandom; and the program's own read, write and
+ * exit threads  heap, and what several threads' malloc and pthread_create add:
  *            mprotect, madvise, futex, clone3, rseq, set_robust_list,
  *            rt_sigprocmask, sched_getaffinity, openat, close
  *   fork     threads, and clone, wait4 and what libc's fork calls

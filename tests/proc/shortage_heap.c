@@ -80,7 +80,7 @@ static void die(int status, const char *what)
 	_exit(status);
 }
 
-/* --- blocks ------------------------------------------------------------------ */
+/* --- blocks ------------------------------------------------------------- */
 
 static size_t pick_size(struct hs_t_rng *rng)
 {
@@ -216,7 +216,7 @@ static void drop_all(struct worker *w)
 			drop(w, &w->blocks[i]);
 }
 
-/* --- until no more is to be had ------------------------------------------------ */
+/* --- until no more is to be had ----------------------------------------- */
 
 static size_t greedy(size_t block_bytes)
 {
@@ -249,7 +249,7 @@ static size_t greedy(size_t block_bytes)
 	return got;
 }
 
-/* --- what the program does to itself --------------------------------------------- */
+/* --- what the program does to itself ------------------------------------ */
 
 static void limit(int resource, const char *value)
 {
@@ -264,11 +264,11 @@ static void limit(int resource, const char *value)
 
 static void lock_all(const char *how)
 {
-	int flags = strcmp(how, "current") == 0 ? MCL_CURRENT :
-		    strcmp(how, "future") == 0  ? MCL_FUTURE :
-		    strcmp(how, "onfault") == 0 ?
-						  MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT :
-						  MCL_CURRENT | MCL_FUTURE;
+	int flags = strcmp(how, "current") == 0  ? MCL_CURRENT
+		    : strcmp(how, "future") == 0 ? MCL_FUTURE
+		    : strcmp(how, "onfault") == 0
+			    ? MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT
+			    : MCL_CURRENT | MCL_FUTURE;
 	int ret = mlockall(flags);
 
 	/* Whether it is allowed is compared, too. */
@@ -302,7 +302,7 @@ static void act_all(const char *const *actions)
 		act(actions[i]);
 }
 
-/* --- threads and a child ------------------------------------------------------------ */
+/* --- threads and a child ------------------------------------------------ */
 
 static void *thread_main(void *arg)
 {

@@ -92,7 +92,7 @@ static bool killed_by(int status, int sig)
 	return WIFSIGNALED(status) && WTERMSIG(status) == sig;
 }
 
-/* --- masks ------------------------------------------------------------------- */
+/* --- masks -------------------------------------------------------------- */
 
 static int case_mask_view(void)
 {
@@ -196,7 +196,7 @@ static int case_mask_syscall(void)
 	return 0;
 }
 
-/* --- actions -------------------------------------------------------------------- */
+/* --- actions ------------------------------------------------------------ */
 
 static int case_action_view(void)
 {
@@ -273,7 +273,7 @@ static int case_action_bsd(void)
 	return 0;
 }
 
-/* --- sent by kill -------------------------------------------------------------------- */
+/* --- sent by kill ------------------------------------------------------- */
 
 static int case_kill_handler(void)
 {
@@ -434,7 +434,7 @@ static int case_suspend(void)
 	return 0;
 }
 
-/* --- the program's own faults ------------------------------------------------------------ */
+/* --- the program's own faults ------------------------------------------- */
 
 static sigjmp_buf env;
 
@@ -655,7 +655,7 @@ static int case_fault_stack(void)
 	return 0;
 }
 
-/* --- what a new program inherits ------------------------------------------------------- */
+/* --- what a new program inherits ---------------------------------------- */
 
 static char *self;
 
@@ -720,7 +720,7 @@ static int case_spawn(void)
 	return 0;
 }
 
-/* --- all ------------------------------------------------------------------------------- */
+/* --- all ---------------------------------------------------------------- */
 
 #define CASES(X)                                                               \
 	X(mask_view) X(mask_thread) X(mask_fork) X(mask_action)                \

@@ -45,7 +45,8 @@ static int compare(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-	static char preload[4200] = "LD_PRELOAD=", path[] = "PATH=/bin:/usr/bin";
+	static char preload[4200] = "LD_PRELOAD=",
+		    path[] = "PATH=/bin:/usr/bin";
 	char *bare[] = { path, NULL };
 	char *shim[] = { preload, path, NULL };
 	int pairs = argc > 2 ? atoi(argv[2]) : 500;
