@@ -19,6 +19,7 @@
 #include "preload/real.h"
 #include "preload/start.h"
 #include "preload/trap.h"
+#include "rescue.h"
 #include "sys.h"
 
 int __register_atfork(void (*prepare)(void), void (*parent)(void),
@@ -105,12 +106,25 @@ static int clone_forking(clone_fn *real, int (*fn)(void *), void *stack,
 	return ret;
 }
 
+/* What a stack is taken to need: clone() is told where it ends, no more. */
+#define STACK_BYTES (256 * HS_KIB)
+
+/* The first push of a process or thread on a page that cannot be had could be
+ * answered on no stack. */
+static void pin_stack(const void *end)
+{
+	if (end != NULL && hs_call_active())
+		hs_rescue_pin_base((const char *)end - STACK_BYTES,
+				   STACK_BYTES);
+}
+
 static int do_clone(clone_fn *real, int (*fn)(void *), void *stack, int flags,
 		    void *arg, void *ptid, void *tls, void *ctid)
 {
 	struct hs_call c;
 	int ret;
 
+	pin_stack(stack);
 	publish_ids(&c, flags, ptid, ctid);
 	if (fn == NULL || stack == NULL || (flags & CLONE_VM))
 		ret = real(fn, stack, flags, arg, ptid, tls, ctid);

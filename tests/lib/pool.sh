@@ -224,10 +224,13 @@ need_pool_exactly() {
 	[ -d "$hs_pool_dir" ] ||
 		skip "no huge pages: needs a kernel with CONFIG_HUGETLBFS"
 	pool_lock
-	hs_surplus=$(pool_value surplus_hugepages)
-	hs_used=$(($(pool_total) - $(pool_free)))
-	[ "$(pool_free) $hs_surplus" = "$1 0" ] && return 0
-	pool_set $((hs_used + $1)) && [ "$(pool_free)" = "$1" ] && return 0
+	# A process outside that ends or begins meanwhile: look again.
+	for hs_look in 1 2 3 4 5; do
+		hs_surplus=$(pool_value surplus_hugepages)
+		[ "$(pool_free) $hs_surplus" = "$1 0" ] && return 0
+		pool_set $(($(pool_total) - $(pool_free) + $1)) || continue
+		[ "$(pool_free)" != "$1" ] || return 0
+	done
 	hs_now=$(pool_counters)
 	pool_restore
 	skip "needs a pool of exactly $1 free huge pages (is $hs_now: total" \

@@ -72,8 +72,12 @@ static int child_work(void)
 	if (pid == 0)
 		grandchild();
 	blocks_rewrite(&set, &rng);
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return 14;
+	if (status)
+		dprintf(2, "grandchild: %s\n", hs_t_status(status));
+	if (status)
+		return 16;
 	return blocks_verify(&set) ? 0 : 15;
 }
 
