@@ -175,6 +175,13 @@ if [ "$(id -u)" = 0 ]; then
 	accepts ./sgid-no-exec
 	run 0 setpriv --no-new-privs "$HS_HUGECTL" --dry-run ./suid
 	silent err
+	# A file system without such rights.
+	mkdir nosuid
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	unshare -m sh -c 'mount -t tmpfs -o nosuid none nosuid &&
+		cp -p suid nosuid/suid && exec "$@"' sh \
+		"$HS_HUGECTL" --dry-run nosuid/suid >out 2>err
+	! grep setuid err || wrong "setuid counts where it has no effect"
 	if command -v setcap >/dev/null && cp cat capable &&
 		setcap cap_net_raw+ep capable 2>/dev/null; then
 		last=capable
