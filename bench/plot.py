@@ -4,8 +4,8 @@
 from html import escape
 
 COLUMNS = 3
-WIDTH, ROW, BAR = 400, 21, 13
-LEFT, RIGHT, TOP, BOTTOM = 112, 66, 34, 26
+WIDTH, ROW, BAR = 412, 21, 13
+LEFT, RIGHT, TOP, BOTTOM = 112, 82, 34, 26
 TITLE = 54
 MOST = 1.6  # longer bars are cut, with their number beside them
 

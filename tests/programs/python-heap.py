@@ -67,7 +67,7 @@ print(checksum(objects[5::17]), flush=True)
 
 def fill(env):
     program = PROGRAM.replace("FILL", str(FILL_BYTES))
-    return t.running(["/usr/bin/python3", "-I", "-c", program],
+    return t.running(["/usr/bin/python3", "-sP", "-c", program],
                      env=dict(env, PYTHONHASHSEED="0"),
                      stdin=t.subprocess.PIPE, stdout=t.subprocess.PIPE)
 

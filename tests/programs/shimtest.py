@@ -3,7 +3,8 @@
 
 The library under test is HS_TEST_LIB (or SHIM), else it is looked for in the
 build tree.  HS_TEST_LIB= (empty) runs everything bare: then each test of
-coverage must fail, which shows that it can.
+coverage must fail, which shows that it can.  HS_TEST_BACKING=thp (or base)
+leaves the pool and its lock alone; tests of coverage fail then, too.
 
 Each use of the huge page pool goes through pool(): it takes the machine's one
 lock, grows the pool to what is needed and restores it whatever happens.
@@ -29,6 +30,7 @@ import hugepool  # noqa: E402
 
 SKIPPED = 77
 COVERAGE = 0.95
+BACKING = os.environ.get("HS_TEST_BACKING")
 
 
 def skip(reason):
@@ -85,6 +87,8 @@ def shim_env(stats_dir=None, **more):
     library = find_library()
     if library:
         env["LD_PRELOAD"] = os.path.abspath(library)
+    if BACKING:
+        env["HUGESHIM_BACKING"] = BACKING
     if stats_dir:
         env["HUGESHIM_STATS"] = os.path.join(stats_dir, "%p.json")
         env["HUGESHIM_STATS_FORMAT"] = "json"
@@ -115,9 +119,11 @@ def workdir():
 @contextlib.contextmanager
 def pool(size_bytes):
     """At least size_bytes of free huge pages, locked, or a skip."""
+    find_library()
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(hugepool.pool(size_bytes))
+            if not BACKING:
+                stack.enter_context(hugepool.pool(size_bytes))
         except hugepool.Missing as missing:
             skip(str(missing))
         yield

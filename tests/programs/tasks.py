@@ -11,6 +11,7 @@ the files it leaves are compared.  Nothing it does depends on the time.
 
 import hashlib
 import os
+import signal
 import sys
 
 sys.dont_write_bytecode = True
@@ -260,8 +261,14 @@ def run(directory, script, env):
     os.makedirs(here)
     with t.running(["/bin/sh", "-e", "-c", script], env=env, cwd=here,
                    stdin=t.subprocess.DEVNULL, stdout=t.subprocess.PIPE,
-                   stderr=t.subprocess.STDOUT) as process:
-        output, _ = process.communicate(timeout=TASK_SECONDS)
+                   stderr=t.subprocess.STDOUT,
+                   start_new_session=True) as process:
+        try:
+            output, _ = process.communicate(timeout=TASK_SECONDS)
+        except t.subprocess.TimeoutExpired as late:
+            os.killpg(process.pid, signal.SIGKILL)
+            t.fail(f"not done after {TASK_SECONDS} s: {script[:40]}...; so "
+                   f"far: {(late.output or b'')[-2000:]}")
         left = files(here)
         t.shutil.rmtree(here)
         return process.returncode, output.decode(errors="replace"), left
