@@ -156,7 +156,10 @@ pool_value() { # nr_hugepages | free_hugepages | resv_hugepages | ...
 }
 
 pool_total() { pool_value nr_hugepages; }
-pool_free() { pool_value free_hugepages; }
+# Free, and promised to nobody.
+pool_free() {
+	echo $(($(pool_value free_hugepages) - $(pool_value resv_hugepages)))
+}
 
 # "total free reserved surplus"
 pool_counters() {

@@ -16,7 +16,7 @@
  *
  * Exit status: 0; 1 with a line for each case that failed; 77.
  */
-#include "hog.h"
+#include "tests/lib/hog.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>

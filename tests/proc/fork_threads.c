@@ -15,7 +15,7 @@
  * Exit status: 0, 1 with a line on what was wrong, or 77.
  * Standard output: one line, "forks N passes N huge PERCENT".
  */
-#include "hog.h"
+#include "tests/lib/hog.h"
 
 #include <malloc.h>
 #include <pthread.h>

@@ -13,8 +13,8 @@
  *
  * Exit status: 0; 1 with a line for the first way that failed; 77.
  */
-#include "hog.h"
-#include "blocks.h"
+#include "tests/lib/hog.h"
+#include "tests/lib/blocks.h"
 
 #include <linux/sched.h>
 #include <malloc.h>

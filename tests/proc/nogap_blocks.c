@@ -7,7 +7,7 @@
  * all memory, huge pages included, that the process uses more than before.
  * Measured while everything is alive, then all is verified and freed.
  */
-#include "hs_test.h"
+#include "tests/lib/hs_test.h"
 
 #include <pthread.h>
 

@@ -6,7 +6,7 @@
  * ends.  churn: takes all, gives back all or a part, at random, until it is
  * killed or standard input ends; "ready" comes after the first round.
  */
-#include "hog.h"
+#include "tests/lib/hog.h"
 
 #include <poll.h>
 

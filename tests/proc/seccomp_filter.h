@@ -26,7 +26,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "hs_test.h"
+#include "tests/lib/hs_test.h"
 
 enum filter_set {
 	FILTER_HEAP = 1,

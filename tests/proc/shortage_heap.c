@@ -15,7 +15,7 @@
  * Exit status: 0; 2 a wrong byte; 3 calloc was not zero; 4 a child died or saw
  * a wrong byte; 5 an action was refused; 6 usage; 7 no thread, no child.
  */
-#include "hs_test.h"
+#include "tests/lib/hs_test.h"
 
 #include <malloc.h>
 #include <pthread.h>

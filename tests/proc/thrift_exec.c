@@ -6,7 +6,7 @@
  * "bare US preloaded US added US": medians, and the difference of the medians.
  * posix_spawn, so that the size of this process plays no part.
  */
-#include "hs_test.h"
+#include "tests/lib/hs_test.h"
 
 #include <spawn.h>
 #include <time.h>

@@ -4,7 +4,7 @@
  * say how many bytes are on huge pages.  Churns below the bound as well: what
  * counts is what is alive, not what has ever been asked for.
  */
-#include "hs_test.h"
+#include "tests/lib/hs_test.h"
 
 #include <sys/mman.h>
 

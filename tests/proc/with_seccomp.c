@@ -7,7 +7,7 @@
  * prctl fail with EPERM, as careful sandboxes do.  WITH_PRELOAD in the
  * environment becomes the command's LD_PRELOAD.
  */
-#include "hs_test.h"
+#include "tests/lib/hs_test.h"
 
 #include "seccomp_filter.h"
 

@@ -1,0 +1,13 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Every way to make a child, with no page left for the copies.
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/lib/pool.sh"
+. "$top_srcdir/tests/lib/fork.sh"
+
+ways=$(test_program fork_ways)
+
+need_root
+fork_begin 60
+fork_run "every way to fork" "$ways"
+fork_want 0 rescue_cow
+fork_run "every way to fork, with threads" "$ways" --threads 3
