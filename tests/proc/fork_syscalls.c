@@ -641,7 +641,7 @@ static bool c_msgrcv(unsigned char *b)
 static bool c_posix_spawn(unsigned char *b)
 {
 	pid_t *pid = (void *)(b + LEN / 2 - 16);
-	char *argv[] = { "true", NULL };
+	char *argv[] = { (char *)"true", NULL };
 	int status;
 
 	*pid = 0;

@@ -25,7 +25,7 @@ static double now_us(void)
 
 static double run_us(char **envp)
 {
-	static char *argv[] = { "true", NULL };
+	static char *argv[] = { (char *)"true", NULL };
 	double start = now_us();
 	int status;
 	pid_t pid;
