@@ -339,13 +339,18 @@ static int run_fork(void)
 
 static int line_pipe[2];
 
+static size_t middle(const struct block *b)
+{
+	return b->len / 2 & ~(size_t)7;
+}
+
 /* Every line comes into a block of its own, and stays there. */
 static void *read_lines(void *unused)
 {
 	(void)unused;
 	for (int i = 0; i < NR_LINES; i++) {
 		struct block *b = &blocks[i % NR_FORK_BLOCKS];
-		unsigned char *at = b->p + b->len / 2;
+		unsigned char *at = b->p + middle(b);
 
 		if (read(line_pipe[0], at, LINE_BYTES) != LINE_BYTES)
 			_exit(BAD_READ);
@@ -362,7 +367,7 @@ static void *read_lines(void *unused)
 static void check_unread(void)
 {
 	for (int i = 0; i < NR_FORK_BLOCKS; i++) {
-		check_first(&blocks[i], blocks[i].len / 2);
+		check_first(&blocks[i], middle(&blocks[i]));
 		hs_t_fill(blocks[i].p, blocks[i].len, blocks[i].seed);
 		check(&blocks[i]);
 	}
