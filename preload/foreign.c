@@ -71,6 +71,12 @@ static bool on_this_stack(uintptr_t p)
 	return p >= here && p - here < 1024;
 }
 
+/* The first 64 KiB and the kernel's half, where no program has memory. */
+static bool off_the_map(uintptr_t p)
+{
+	return p < 65536 || (intptr_t)p < 0;
+}
+
 static void reject_nonsense(const char *call, void *p, const void *function)
 {
 	uintptr_t start;
@@ -79,7 +85,8 @@ static void reject_nonsense(const char *call, void *p, const void *function)
 	if (!next_is_libc(function))
 		return;
 	if ((uintptr_t)p % (2 * sizeof(size_t)) != 0 ||
-	    hs_foreign_object(p, &start, &len) || on_this_stack((uintptr_t)p))
+	    off_the_map((uintptr_t)p) || on_this_stack((uintptr_t)p) ||
+	    hs_foreign_object(p, &start, &len))
 		hs_log_fatal("%s: invalid pointer %p (not a heap block)", call,
 			     p);
 }

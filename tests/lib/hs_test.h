@@ -151,7 +151,7 @@ HS_T_FN uint64_t hs_t_word(uint64_t seed, size_t offset)
 
 HS_T_FN void hs_t_fill(void *p, size_t len, uint64_t seed)
 {
-	unsigned char *c = p;
+	unsigned char *c = (unsigned char *)p;
 	size_t o;
 
 	for (o = 0; o + 8 <= len; o += 8) {
@@ -166,7 +166,7 @@ HS_T_FN void hs_t_fill(void *p, size_t len, uint64_t seed)
 /* Offset of the first wrong byte (to the word), or -1 when all are right. */
 HS_T_FN ssize_t hs_t_verify(const void *p, size_t len, uint64_t seed)
 {
-	const unsigned char *c = p;
+	const unsigned char *c = (const unsigned char *)p;
 	size_t o;
 
 	for (o = 0; o + 8 <= len; o += 8) {

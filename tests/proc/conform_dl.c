@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Libraries that come and go, constructors that allocate, and blocks of other
+ * allocators: from libc's own malloc, from another namespace's libc. */
+#include "tests/proc/both.h"
+
+#include <dlfcn.h>
+#include <malloc.h>
+#include <pthread.h>
+
+/* --- constructors and destructors ------------------------------------------------ */
+
+static char *early;
+
+__attribute__((constructor)) static void allocate_early(void)
+{
+	early = malloc(123456);
+	if (early)
+		hs_t_fill(early, 123456, 11);
+}
+
+__attribute__((destructor)) static void free_late(void)
+{
+	free(early);
+	early = malloc(100);
+	free(early);
+}
+
+static void at_exit(void)
+{
+	char *p = calloc(1, 77777);
+
+	if (!p || p[77776] || hs_t_verify(early, 123456, 11) >= 0)
+		_exit(60);
+	free(p);
+}
+
+static void constructors(void)
+{
+	HS_T_CHECK(early && hs_t_verify(early, 123456, 11) < 0);
+	HS_T_CHECK(atexit(at_exit) == 0);
+}
+
+/* --- dlopen ------------------------------------------------------------------------ */
+
+static char *module_path(void)
+{
+	static char path[4096];
+	const char *top = getenv("HS_BUILDDIR");
+
+	snprintf(path, sizeof(path), "%s/tests/proc/.libs/alloc_module.so",
+		 top ? top : ".");
+	return path;
+}
+
+static void *use_thread_slot(void *function)
+{
+	return (void *)(intptr_t)((int (*)(void))function)();
+}
+
+static void load_and_unload(void)
+{
+	char *(*text)(void);
+	void (*release)(char *);
+	pthread_t thread;
+	char *kept = NULL;
+	void *result;
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		void *handle = dlopen(module_path(), RTLD_NOW);
+
+		HS_T_CHECK(handle, "%s", dlerror());
+		text = (char *(*)(void))dlsym(handle, "alloc_module_text");
+		release = (void (*)(char *))dlsym(handle,
+						  "alloc_module_release");
+		HS_T_CHECK(text && release);
+		HS_T_CHECK(!dlsym(handle, "no_such_symbol"));
+		HS_T_CHECK(strstr(dlerror(), "no_such_symbol"));
+		free(kept);
+		kept = text();
+		release(text());
+		HS_T_CHECK(!pthread_create(
+			&thread, NULL, use_thread_slot,
+			dlsym(handle, "alloc_module_thread_slot")));
+		HS_T_CHECK(!pthread_join(thread, &result) && !result);
+		HS_T_CHECK(dlclose(handle) == 0);
+		HS_T_CHECK(strlen(kept) == 4999);
+	}
+	free(kept);
+	HS_T_CHECK(!dlopen("/no/such/library.so", RTLD_NOW) && dlerror());
+}
+
+/* --- blocks that are not the library's ------------------------------------------------ */
+
+struct libc_heap {
+	void *(*malloc)(size_t);
+	void *(*realloc)(void *, size_t);
+	void (*free)(void *);
+	char *(*strdup)(const char *);
+};
+
+static struct libc_heap heap_of(void *handle)
+{
+	struct libc_heap heap;
+
+	HS_T_CHECK(handle, "%s", dlerror());
+	heap.malloc = (void *(*)(size_t))dlsym(handle, "malloc");
+	heap.realloc = (void *(*)(void *, size_t))dlsym(handle, "realloc");
+	heap.free = (void (*)(void *))dlsym(handle, "free");
+	heap.strdup = (char *(*)(const char *))dlsym(handle, "strdup");
+	HS_T_CHECK(heap.malloc && heap.realloc && heap.free && heap.strdup);
+	return heap;
+}
+
+/* A program that takes malloc from libc's handle frees with the plain name. */
+static void blocks_of_libc(void)
+{
+	static const size_t sizes[] = { 1, 24, 100, 1000, 5000, 70000, 300000,
+					5000000 };
+	struct libc_heap libc =
+		heap_of(dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD));
+	size_t i, round;
+
+	for (round = 0; round < 50; round++) {
+		for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+			char *p = libc.malloc(sizes[i]), *q;
+
+			hs_t_fill(p, sizes[i], i);
+			HS_T_CHECK(malloc_usable_size(p) >= sizes[i]);
+			q = realloc(p, sizes[i] * 2);
+			HS_T_CHECK(q);
+			HS_T_CHECK(hs_t_verify(q, sizes[i] & ~7UL, i) < 0);
+			errno = 4711;
+			free(q);
+			HS_T_CHECK(errno == 4711);
+			p = libc.malloc(sizes[i]);
+			HS_T_CHECK(p && !realloc(p, 0));
+			free(libc.malloc(sizes[i]));
+		}
+	}
+}
+
+/* Memory of a second libc stays with it; ours goes through it unharmed. */
+static void another_namespace(void)
+{
+	void *handle = dlmopen(LM_ID_NEWLM, "libc.so.6", RTLD_NOW);
+	struct libc_heap other = heap_of(handle);
+	char *ours = malloc(300), *theirs = other.strdup("text of the other");
+	int i;
+
+	strcpy(ours, "text of ours");
+	for (i = 0; i < 1000; i++) {
+		char *p = other.strdup(ours), *q = strdup(theirs);
+
+		HS_T_CHECK(!strcmp(p, ours) && !strcmp(q, theirs));
+		p = other.realloc(p, 100000);
+		other.free(p);
+		free(q);
+	}
+	other.free(theirs);
+	free(ours);
+}
+
+/* libc's own allocations, that the kernel writes for it. */
+static void blocks_that_libc_makes(void)
+{
+	char *line = NULL, *text = NULL, buf[64];
+	size_t room = 0, len = 0;
+	FILE *in = fopen("/proc/self/maps", "r"), *mem;
+	ssize_t n;
+	long lines = 0;
+
+	HS_T_CHECK(in);
+	while ((n = getline(&line, &room, in)) > 0)
+		lines++;
+	HS_T_CHECK(lines > 5);
+	fclose(in);
+	line = realloc(line, 5000);
+	free(line);
+	mem = open_memstream(&text, &len);
+	for (n = 0; n < 20000; n++)
+		fprintf(mem, "%zd ", n);
+	fclose(mem);
+	HS_T_CHECK(len > 100000 && text[len - 1] == ' ');
+	free(text);
+	in = popen("echo through a pipe", "r");
+	HS_T_CHECK(in && fgets(buf, sizeof(buf), in));
+	printf("  %s", buf);
+	HS_T_CHECK(pclose(in) == 0);
+	text = realpath("/proc/self/../self/cwd/.", NULL);
+	HS_T_CHECK(text);
+	free(text);
+	text = getcwd(NULL, 0);
+	HS_T_CHECK(text);
+	free(text);
+}
+
+const struct hs_t_case hs_t_cases[] = {
+	{ "constructors", constructors, false },
+	{ "load_and_unload", load_and_unload, false },
+	{ "blocks_of_libc", blocks_of_libc, false },
+	{ "another_namespace", another_namespace, false },
+	{ "blocks_that_libc_makes", blocks_that_libc_makes, false },
+	{ NULL, NULL, false },
+};
+
+HS_T_BOTH_MAIN
