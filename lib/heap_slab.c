@@ -28,20 +28,25 @@ static size_t body_bytes(unsigned nr_words)
 	return body_remote_bytes(nr_words) + hs_align_up(nr_words * 8, 64);
 }
 
-/* Cut a page into bodies.  Locks: hs_span_lock held. */
-static void body_refill(unsigned nr_words)
+/* A new one, from what is left of the last page or from a new page.  Locks:
+ * hs_span_lock held. */
+static struct hs_slab_body *body_new(unsigned nr_words)
 {
-	size_t size = body_bytes(nr_words), off;
-	char *page = hs_meta_alloc(PAGE_BYTES, PAGE_BYTES);
+	static char *next, *end;
+	size_t size = body_bytes(nr_words);
+	struct hs_slab_body *body;
 
-	if (page == NULL)
-		return;
-	for (off = 0; off + size <= PAGE_BYTES; off += size) {
-		struct hs_slab_body *body = (void *)(page + off);
+	if (size > (size_t)(end - next)) {
+		char *page = hs_meta_alloc(PAGE_BYTES, PAGE_BYTES);
 
-		body->owner = (void *)body_free[nr_words];
-		body_free[nr_words] = body;
+		if (page == NULL)
+			return NULL;
+		next = page;
+		end = page + PAGE_BYTES;
 	}
+	body = (struct hs_slab_body *)next;
+	next += size;
+	return body;
 }
 
 static struct hs_slab_body *body_get(unsigned nr_words)
@@ -49,11 +54,11 @@ static struct hs_slab_body *body_get(unsigned nr_words)
 	struct hs_slab_body *body;
 
 	hs_lock_acquire(&hs_span_lock);
-	if (body_free[nr_words] == NULL)
-		body_refill(nr_words);
 	body = body_free[nr_words];
 	if (body != NULL)
 		body_free[nr_words] = (void *)body->owner;
+	else
+		body = body_new(nr_words);
 	hs_lock_release(&hs_span_lock);
 	return body;
 }
