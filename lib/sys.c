@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sys.c - the table of system calls, entered by the kernel's own convention.
- *
- * libc's syscall() and wrappers set errno, may be interposed (by our own
- * preload/ for one) and may be cancellation points; two instructions avoid
- * all three.
+ * sys.c - the table of system calls.
  */
 #include "sys.h"
 
@@ -13,28 +9,13 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <sys/auxv.h>
-#include <sys/syscall.h>
 #include <time.h>
+
+#include "raw.h"
 
 #define KERNEL_SIGSET_BYTES 8
 
 #if defined(__x86_64__)
-
-static HS_ALWAYS_INLINE long call6(long nr, long a, long b, long c, long d,
-				   long e, long f)
-{
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8),
-			   "r"(r9)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
 
 /*
  * The kernel returns from a handler to sa_restorer.  gdb and the unwinders of
@@ -57,33 +38,11 @@ __asm__(".pushsection .text.hs_sys_restore_rt,\"ax\",@progbits\n"
 	".popsection\n");
 _Static_assert(SYS_rt_sigreturn == 15, "number in hs_sys_restore_rt");
 
-#elif defined(__aarch64__)
-
-static HS_ALWAYS_INLINE long call6(long nr, long a, long b, long c, long d,
-				   long e, long f)
-{
-	register long x8 __asm__("x8") = nr;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
-	register long x4 __asm__("x4") = e;
-	register long x5 __asm__("x5") = f;
-
-	__asm__ volatile("svc #0"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-			 : "memory");
-	return x0;
-}
-
-#else
-#error "only x86-64 and arm64 are supported"
 #endif
 
 /* 1 to 6 arguments, widened the way the kernel takes them. */
 #define CALL_ARGS(nr, a, b, c, d, e, f, ...)                                   \
-	call6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e),       \
+	hs_raw6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e),       \
 	      (long)(f))
 #define CALL(...) CALL_ARGS(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 

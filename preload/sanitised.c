@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "preload/sanitised.h"
 
-#include "preload/raw.h"
+#include "raw.h"
 #include "sys.h"
 
 /* Each run-time library, shared or linked into the program, has one of these;

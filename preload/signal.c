@@ -14,9 +14,9 @@
 #include <ucontext.h>
 
 #include "preload/call.h"
-#include "preload/raw.h"
 #include "preload/real.h"
 #include "preload/start.h"
+#include "raw.h"
 #include "rescue.h"
 #include "sys.h"
 

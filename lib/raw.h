@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * raw.h - a system call by its number, for what is not in the table of
- * lib/sys.h because only the preload's wrappers make it.
+ * raw.h - a system call by its number, entered by the kernel's own convention:
+ * for the table of sys.h, and in preload/ for what is not in that table because
+ * only wrappers make it.
+ *
+ * libc's syscall() and wrappers set errno, may be interposed (by our own
+ * preload/ for one) and may be cancellation points; two instructions avoid
+ * all three.
  *
  * Context: any; returns the kernel's value, errno untouched.
  */
@@ -43,7 +48,7 @@ static HS_ALWAYS_INLINE long hs_raw6(long nr, long a0, long a1, long a2,
 			 : "memory");
 	return x0;
 #else
-#error "how does one enter the kernel here?"
+#error "only x86-64 and arm64 are supported"
 #endif
 }
 
