@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <ucontext.h>
 
+#include "preload/altstack.h"
 #include "preload/call.h"
 #include "preload/real.h"
 #include "rescue.h"
@@ -73,18 +74,16 @@ HS_EXPORT int hs_wrap_sigaltstack(const stack_t *ss, stack_t *old)
 int hs_wrap_sigaltstack(const stack_t *ss, stack_t *old)
 {
 	int (*real)(const stack_t *, stack_t *) = hs_real(HS_REAL_sigaltstack);
-	stack_t was;
-	int ret;
 
-	if (hs_call_plausible(ss) && !(ss->ss_flags & SS_DISABLE))
-		pin(ss->ss_sp, ss->ss_size);
-	if (!hs_region_contains(old))
+	if (!hs_call_active())
 		return real(ss, old);
-	/* The kernel stores after it has switched: EFAULT would come late. */
-	ret = real(ss, &was);
-	if (ret == 0)
-		*old = was;
-	return ret;
+	/* Wrong pointers get the kernel's answer. */
+	if ((ss != NULL && !hs_call_plausible(ss)) ||
+	    (old != NULL && !hs_call_plausible(old)))
+		return real(ss, old);
+	if (ss != NULL && !(ss->ss_flags & SS_DISABLE))
+		pin(ss->ss_sp, ss->ss_size);
+	return hs_altstack_set(real, ss, old);
 }
 
 HS_EXPORT int hs_wrap_pthread_attr_setstack(pthread_attr_t *attr, void *addr,

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "preload/altstack.h"
 #include "preload/call.h"
 #include "preload/real.h"
 #include "preload/start.h"
@@ -206,6 +207,7 @@ void hs_trap_fork_child(void)
 		atomic_store(&thread_pending[i].state, 0);
 		atomic_store(&waiter[i], 0);
 	}
+	hs_altstack_fork_child();
 }
 
 /* A pending signal is sent anew, to this thread and with its own siginfo, so
@@ -333,6 +335,42 @@ static void call_application(int sig, siginfo_t *info, ucontext_t *uc,
 	*uc_mask &= ~HS_TRAP_BITS;
 }
 
+/* As the kernel would have called the application's handler. */
+static void deliver(int sig, siginfo_t *info, void *context)
+{
+	int saved = errno;
+	struct sigaction act;
+
+	action_read(&actions[trap_index(sig)], &act);
+	call_application(sig, info, context, &act);
+	errno = saved;
+}
+
+static bool kills(int sig, const siginfo_t *info, const ucontext_t *uc,
+		  const struct sigaction *act)
+{
+	if (act->sa_handler == SIG_DFL || act->sa_handler == SIG_IGN)
+		return true;
+	if (info->si_code <= 0)
+		return false;
+	return (hs_sigmask_virtual & HS_SIGBIT(sig)) != 0 ||
+	       inside_handler(trap_index(sig), stack_pointer(uc));
+}
+
+/*
+ * Is the handler of the application to run on the interrupted stack, and does
+ * this one not?  The context tells which signal stack was in force.
+ */
+static bool on_wrong_stack(const ucontext_t *uc, const struct sigaction *act)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	uintptr_t base = (uintptr_t)uc->uc_stack.ss_sp;
+	size_t size = uc->uc_stack.ss_size;
+
+	return here - base < size && stack_pointer(uc) - base >= size &&
+	       (hs_altstack_holds(here) || !(act->sa_flags & SA_ONSTACK));
+}
+
 static void not_ours(int sig, siginfo_t *info, ucontext_t *uc)
 {
 	bool synchronous = info->si_code > 0;
@@ -348,13 +386,13 @@ static void not_ours(int sig, siginfo_t *info, ucontext_t *uc)
 	}
 	if (!synchronous && act.sa_handler == SIG_IGN)
 		return;
-	if (act.sa_handler == SIG_DFL || act.sa_handler == SIG_IGN ||
-	    (synchronous && (blocked || inside_handler(trap_index(sig),
-						       stack_pointer(uc))))) {
+	if (kills(sig, info, uc, &act)) {
 		die(sig, info);
 		return;
 	}
-	call_application(sig, info, uc, &act);
+	if (on_wrong_stack(uc, &act))
+		hs_altstack_leave(deliver, sig, info, uc);
+	deliver(sig, info, uc);
 }
 
 static void handler(int sig, siginfo_t *info, void *context)
@@ -366,6 +404,7 @@ static void handler(int sig, siginfo_t *info, void *context)
 	    !hs_rescue_fault(sig, info->si_code, info->si_addr))
 		not_ours(sig, info, context);
 	errno = saved;
+	hs_altstack_attach(); /* the next fault may come on another stack */
 }
 
 /* --- installing --------------------------------------------------------- */
@@ -426,8 +465,10 @@ static int install_for_huge(void)
 {
 	int err = hs_trap_install();
 
-	if (err == 0)
+	if (err == 0) {
 		atomic_store(&hs_call_on, true);
+		hs_altstack_attach();
+	}
 	return err;
 }
 

@@ -6,6 +6,7 @@
 
 #include "cow.h"
 #include "heap.h"
+#include "preload/altstack.h"
 
 /* pthread_setspecific() of keys below this writes into the thread's
  * descriptor; above, it calls calloc. */
@@ -24,12 +25,14 @@ static void at_thread_exit(void *value)
 		pthread_setspecific(exit_key, (void *)(round + 1));
 		return;
 	}
+	hs_altstack_detach();
 	hs_inflight_thread_exit();
 	hs_heap_thread_exit();
 }
 
 void hs_thread_attach(void)
 {
+	hs_altstack_attach();
 	if (have_key && !pthread_getspecific(exit_key))
 		pthread_setspecific(exit_key, (void *)1);
 }

@@ -8,6 +8,13 @@
 inflight=$(test_program calls_inflight)
 run_bare "$inflight" || fail "calls_inflight, bare"
 run_shim "$inflight" || fail "calls_inflight, whatever the pool"
+stack=$(test_program calls_stack)
+run_bare "$stack"
+case $? in
+0) run_shim "$stack" || fail "calls_stack, whatever the pool" ;;
+77) stack= ;;
+*) fail "calls_stack, bare" ;;
+esac
 shapes=$(test_program calls_shapes)
 run_bare "$shapes" || fail "calls_shapes, bare"
 run_shim "$shapes" || fail "calls_shapes, whatever the pool"
@@ -19,3 +26,6 @@ run_shim CALLS_NEED_HUGE=1 "$shapes" || fail "calls_shapes on huge pages"
 pool_same "$before" calls_shapes || exit 1
 run_shim CALLS_NEED_HUGE=1 "$inflight" || fail "calls_inflight on huge pages"
 pool_same "$before" calls_inflight || exit 1
+[ -n "$stack" ] || exit 0
+run_shim CALLS_NEED_HUGE=1 "$stack" || fail "calls_stack on huge pages"
+pool_same "$before" calls_stack || exit 1

@@ -6,3 +6,8 @@
 view=$(test_program signal_view)
 run_bare "$view" || fail "signal_view, bare"
 run_shim "$view" || fail "signal_view"
+
+need_pool 20
+before=$(pool_counters)
+run_shim CALLS_NEED_HUGE=1 "$view" || fail "signal_view on huge pages"
+pool_same "$before" signal_view || exit 1

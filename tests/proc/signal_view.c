@@ -2,8 +2,9 @@
 /*
  * signal_view.c - what a program sees of SIGBUS and SIGSEGV: masks, actions,
  * pending signals, faults of its own, what a new program inherits.  Each case
- * runs in a child, twice: as it is, and after a first block of SIGSEGV, by
- * which the library puts its trap in place.  Bare, both are the kernel's.
+ * runs in a child, three times: as it is; after a first block of SIGSEGV, by
+ * which the library puts its trap in place; with heap on huge pages where there
+ * are any, when threads have a signal stack.  Bare, all are the kernel's.
  *
  *   signal_view [CASE...]
  */
@@ -741,9 +742,31 @@ static const struct {
 
 #define NR_CASES (sizeof(cases) / sizeof(cases[0]))
 
+enum mode { PLAIN, TRAP, HUGE_PAGES, NR_MODES };
+
+static const char *const mode_text[NR_MODES] = { "", " (trap in place)",
+						 " (huge pages)" };
+
+static void enter_mode(enum mode mode)
+{
+	if (mode == TRAP) {
+		change(SIG_BLOCK, SIGSEGV);
+		change(SIG_UNBLOCK, SIGSEGV);
+	}
+	if (mode == HUGE_PAGES) {
+		char *p = malloc((size_t)8 << 20);
+
+		HS_T_CHILD(p != NULL, 97);
+		memset(p, 1, (size_t)8 << 20);
+		HS_T_CHILD(!getenv("CALLS_NEED_HUGE") ||
+				   hs_t_hugetlb_bytes(0) >= (4 << 20),
+			   96);
+	}
+}
+
 /* The number of the line that did not hold, through a pipe: too large for an
  * exit status. */
-static int run_case(size_t i, bool trap)
+static int run_case(size_t i, enum mode mode)
 {
 	struct hs_t_gate gate;
 	int line = 0, status;
@@ -753,10 +776,7 @@ static int run_case(size_t i, bool trap)
 	pid = fork();
 	HS_T_CHECK(pid >= 0);
 	if (pid == 0) {
-		if (trap) {
-			change(SIG_BLOCK, SIGSEGV);
-			change(SIG_UNBLOCK, SIGSEGV);
-		}
+		enter_mode(mode);
 		line = cases[i].run();
 		HS_T_CHILD(write(gate.fd[1], &line, sizeof(line)) > 0, 98);
 		_exit(0);
@@ -769,7 +789,7 @@ static int run_case(size_t i, bool trap)
 	if (line == 0 && status == 0)
 		return 0;
 	fprintf(stderr, "%s%s: line %d, %s\n", cases[i].name,
-		trap ? " (trap in place)" : "", line, hs_t_status(status));
+		mode_text[mode], line, hs_t_status(status));
 	return 1;
 }
 
@@ -777,6 +797,7 @@ int main(int argc, char **argv)
 {
 	struct rlimit no_core = { 0, 0 };
 	int failed = 0, j;
+	enum mode mode;
 	size_t i;
 
 	self = argv[0];
@@ -790,9 +811,10 @@ int main(int argc, char **argv)
 
 		for (j = 1; j < argc; j++)
 			wanted |= !strcmp(argv[j], cases[i].name);
-		if (wanted)
-			failed += run_case(i, false) + run_case(i, true);
+		for (mode = PLAIN; wanted && mode < NR_MODES; mode++)
+			failed += run_case(i, mode);
 	}
-	printf("%d of %zu cases failed\n", failed, 2 * NR_CASES);
+	printf("%d of %zu cases failed\n", failed,
+	       NR_MODES * NR_CASES);
 	return failed != 0;
 }
