@@ -8,7 +8,7 @@
 
 #include "lock.h"
 #include "preload/call.h"
-#include "preload/raw.h"
+#include "raw.h"
 #include "rescue.h"
 #include "sys.h"
 
