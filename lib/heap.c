@@ -198,7 +198,7 @@ enum hs_heap_found hs_heap_find(const void *p, struct hs_unit **slab,
 		unit -= unit->nr_units;
 	*slab = unit;
 	off = (uintptr_t)p - hs_slab_base(unit);
-	switch (unit->kind) {
+	switch ((uint8_t)unit->kind) {
 	case HS_UNIT_SLAB:
 	case HS_UNIT_LARGE:
 		*index = (unsigned)(off / unit->size_bytes);

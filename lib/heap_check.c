@@ -11,7 +11,7 @@
 /* Units that one descriptor speaks for. */
 static uint32_t unit_extent(const struct hs_unit *unit)
 {
-	switch (unit->kind) {
+	switch ((uint8_t)unit->kind) {
 	case HS_UNIT_SLAB:
 	case HS_UNIT_LARGE:
 		return hs_classes[unit->class].nr_units;
@@ -54,7 +54,7 @@ static int check_unit(uint32_t index)
 {
 	struct hs_unit *unit = hs_unit_at(index);
 
-	switch (unit->kind) {
+	switch ((uint8_t)unit->kind) {
 	case HS_UNIT_SLAB:
 		if (!conts_are_right(unit))
 			return 2;

@@ -42,8 +42,8 @@ _Static_assert(SYS_rt_sigreturn == 15, "number in hs_sys_restore_rt");
 
 /* 1 to 6 arguments, widened the way the kernel takes them. */
 #define CALL_ARGS(nr, a, b, c, d, e, f, ...)                                   \
-	hs_raw6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e),       \
-	      (long)(f))
+	hs_raw6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e),     \
+		(long)(f))
 #define CALL(...) CALL_ARGS(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
 static void *sys_mmap(void *addr, size_t len, int prot, int flags, int fd,

@@ -280,7 +280,8 @@ static void knobs(void)
 	printf("  malloc_info %d %d\n", malloc_info(1, out),
 	       malloc_info(0, out));
 	fclose(out);
-	HS_T_CHECK(strstr(text, "<malloc version=") && strstr(text, "</malloc>"));
+	HS_T_CHECK(strstr(text, "<malloc version=") &&
+		   strstr(text, "</malloc>"));
 	free(text);
 }
 

@@ -7,7 +7,7 @@
 #include <malloc.h>
 #include <pthread.h>
 
-/* --- constructors and destructors ------------------------------------------------ */
+/* --- constructors and destructors --------------------------------------- */
 
 static char *early;
 
@@ -40,7 +40,7 @@ static void constructors(void)
 	HS_T_CHECK(atexit(at_exit) == 0);
 }
 
-/* --- dlopen ------------------------------------------------------------------------ */
+/* --- dlopen ------------------------------------------------------------- */
 
 static char *module_path(void)
 {
@@ -90,7 +90,7 @@ static void load_and_unload(void)
 	HS_T_CHECK(!dlopen("/no/such/library.so", RTLD_NOW) && dlerror());
 }
 
-/* --- blocks that are not the library's ------------------------------------------------ */
+/* --- blocks that are not the library's ---------------------------------- */
 
 struct libc_heap {
 	void *(*malloc)(size_t);

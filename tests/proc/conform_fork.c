@@ -51,7 +51,7 @@ static void *churn(void *arg)
 	return NULL;
 }
 
-/* --- from a signal handler that interrupted malloc -------------------------------
+/* --- from a signal handler that interrupted malloc -----------------------------
  * A crash handler that starts a debugger does this: the child execs or leaves,
  * and must not hang in the fork.  Comes before any handler of pthread_atfork()
  * that allocates, which would be the program's own deadlock. */
@@ -210,7 +210,7 @@ static void threads_fork_together(void)
 	}
 }
 
-/* --- handlers that allocate ---------------------------------------------------- */
+/* --- handlers that allocate --------------------------------------------- */
 
 static void *handler_block;
 static char handler_order[16];
@@ -267,7 +267,7 @@ static void handlers_allocate(void)
 	HS_T_CHECK(use_heap(9) == 0);
 }
 
-/* --- exec ------------------------------------------------------------------------ */
+/* --- exec --------------------------------------------------------------- */
 
 static void vfork_and_exec(void)
 {

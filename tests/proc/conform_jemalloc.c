@@ -99,7 +99,8 @@ static void with_flags(void)
 			int flags = LG_ALIGN((int)lg);
 			char *p = p_mallocx(sizes[i], flags | ZERO);
 
-			HS_T_CHECK(p && ((uintptr_t)p & ((1UL << lg) - 1)) == 0);
+			HS_T_CHECK(p &&
+				   ((uintptr_t)p & ((1UL << lg) - 1)) == 0);
 			HS_T_CHECK(all_zero(p, sizes[i]));
 			HS_T_CHECK(p_sallocx(p, flags) >= sizes[i]);
 			HS_T_CHECK(p_sallocx(p, 0) == malloc_usable_size(p));
@@ -108,7 +109,8 @@ static void with_flags(void)
 				   sizes[i]);
 			hs_t_fill(p, sizes[i], i);
 			p = p_rallocx(p, sizes[i] * 2, flags | ZERO);
-			HS_T_CHECK(p && ((uintptr_t)p & ((1UL << lg) - 1)) == 0);
+			HS_T_CHECK(p &&
+				   ((uintptr_t)p & ((1UL << lg) - 1)) == 0);
 			HS_T_CHECK(hs_t_verify(p, sizes[i] & ~7UL, i) < 0);
 			p = p_rallocx(p, 3, flags);
 			HS_T_CHECK(p);

@@ -24,7 +24,7 @@ static void *join(pthread_t thread)
 	return result;
 }
 
-/* --- each thread frees what the one before it made -------------------------- */
+/* --- each thread frees what the one before it made ---------------------- */
 
 #define RING 1024
 
@@ -96,7 +96,7 @@ static void free_each_others(void)
 	}
 }
 
-/* --- blocks that outlive their thread ----------------------------------------- */
+/* --- blocks that outlive their thread ----------------------------------- */
 
 static void *leave_blocks(void *arg)
 {
@@ -133,7 +133,7 @@ static void blocks_outlive_threads(void)
 	}
 }
 
-/* --- destructors of keys that allocate and free ------------------------------- */
+/* --- destructors of keys that allocate and free ------------------------- */
 
 #define NR_KEYS 40 /* more than glibc keeps in a thread's descriptor */
 
@@ -200,7 +200,7 @@ static void key_destructors(void)
 		pthread_key_delete(keys[i]);
 }
 
-/* --- C++ thread_local objects (their destructors, from C) --------------------- */
+/* --- C++ thread_local objects (their destructors, from C) --------------- */
 
 int __cxa_thread_atexit_impl(void (*destructor)(void *), void *arg, void *dso);
 extern void *__dso_handle;
@@ -258,7 +258,7 @@ static void first_allocation_in_destructor(void)
 	pthread_key_delete(keys[0]);
 }
 
-/* --- 10 000 threads, one after another ------------------------------------------ */
+/* --- 10 000 threads, one after another ---------------------------------- */
 
 static void *little_work(void *arg)
 {

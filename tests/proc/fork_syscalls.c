@@ -11,8 +11,8 @@
  * and a second argument is the name of the one case to run.
  *
  * Each case has two slots of its own, and its buffer lies in the first one (in
- * the child, lazy) or across both (in the parent, lazy-across).  What lies around the buffer must
- * be as before.
+ * the child, lazy) or across both (in the parent, lazy-across).  What lies
+ * around the buffer must be as before.
  *
  * Exit status: 0; 1 with a line for each case that failed; 77.
  */

@@ -47,7 +47,7 @@ static char *inherited_live[NR_LIVE], *inherited_freed[NR_LIVE];
 static size_t inherited_size[NR_LIVE];
 static char static_bytes[4096];
 
-/* --- blocks -------------------------------------------------------------------- */
+/* --- blocks ------------------------------------------------------------- */
 
 static size_t small_size(struct hs_t_rng *rng)
 {
@@ -151,7 +151,7 @@ static char *take_freed(struct trial *t)
 	return t->p;
 }
 
-/* --- what goes wrong --------------------------------------------------------------- */
+/* --- what goes wrong ---------------------------------------------------- */
 
 static void do_double(struct trial *t)
 {
@@ -262,7 +262,7 @@ static int blocks_are_apart(struct trial *t)
 	return UNSEEN;
 }
 
-/* --- trials ------------------------------------------------------------------------ */
+/* --- trials ------------------------------------------------------------- */
 
 static int output[2];
 
