@@ -51,7 +51,7 @@ static void *churn(void *arg)
 	return NULL;
 }
 
-/* --- from a signal handler that interrupted malloc -----------------------------
+/* --- from a signal handler that interrupted malloc -------------------------
  * A crash handler that starts a debugger does this: the child execs or leaves,
  * and must not hang in the fork.  Comes before any handler of pthread_atfork()
  * that allocates, which would be the program's own deadlock. */
