@@ -63,6 +63,9 @@ HS_T_FN size_t hs_t_transcript(const char *self, bool shim, char *text,
 			setenv("LD_PRELOAD", hs_t_library(), 1);
 		else
 			unsetenv("LD_PRELOAD");
+		/* Who uses the pool has its lock: tests/proc/malloc_huge.sh.
+		 */
+		setenv("HUGESHIM_BACKING", "thp", 0);
 		execl(self, self, "inner", (char *)NULL);
 		_exit(127);
 	}

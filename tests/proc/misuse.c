@@ -370,6 +370,8 @@ int main(int argc, char **argv)
 	(void)argv;
 	if (argc > 1)
 		return inner();
+	/* Who uses the pool has its lock: tests/proc/malloc_huge.sh. */
+	setenv("HUGESHIM_BACKING", "thp", 0);
 	status = hs_t_run(again, NULL, true);
 	HS_T_CHECK(status == 0, "%s", hs_t_status(status));
 	return 0;
