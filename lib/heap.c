@@ -41,16 +41,27 @@ static void *alloc_locked(struct hs_theap *heap, unsigned class, unsigned flags,
 	return block;
 }
 
+/* For a thread that has no heap, or none of that class yet. */
+static void *alloc_shared(struct hs_theap *heap, unsigned class, unsigned flags,
+			  bool *zeroed)
+{
+	void *block = alloc_locked(&hs_heap_shared, class, flags, zeroed);
+
+	if (heap != NULL && block != NULL)
+		heap->shy[class]--;
+	return block;
+}
+
 static void *alloc_class(struct hs_theap *heap, unsigned class, unsigned flags,
 			 bool *zeroed)
 {
 	if (class >= HS_NR_SMALL)
 		return hs_large_alloc(class, flags, zeroed);
-	if (heap == NULL)
-		heap = &hs_heap_shared;
-	if (heap == hs_theap_self)
-		return hs_slab_alloc(heap, class, flags, false, zeroed);
-	return alloc_locked(heap, class, flags, zeroed);
+	if (heap == NULL || heap->shy[class] != 0)
+		return alloc_shared(heap, class, flags, zeroed);
+	if (heap == &hs_heap_on_base)
+		return alloc_locked(heap, class, flags, zeroed);
+	return hs_slab_alloc(heap, class, flags, false, zeroed);
 }
 
 /* Before new memory is mapped, what lies empty elsewhere is looked for. */

@@ -69,6 +69,8 @@ struct hs_theap {
 	struct hs_unit *active[HS_NR_SMALL];  /* hs_unit_none if none */
 	struct hs_slab_list partial[HS_NR_SMALL];
 	struct hs_unit *spare[HS_NR_SMALL]; /* empty, in the list */
+	uint16_t shy[HS_NR_SMALL]; /* blocks still taken from the shared heap
+				    * before a first slab of one's own */
 	struct hs_span_pool *pool;
 	struct hs_theap *next;      /* of all heaps, never taken out */
 	struct hs_theap *next_idle; /* while idle */

@@ -5,6 +5,9 @@
 #include "heap_large.h"
 #include "meta.h"
 
+/* Of each class, from the shared heap; see make_shy(). */
+#define SHY_BYTES 16384u
+
 struct hs_lock hs_registry_lock = HS_LOCK_INIT(HS_RANK_REGISTRY);
 void (*hs_heap_thread_attach_hook)(void);
 
@@ -36,6 +39,20 @@ static void registry_add(struct hs_theap *heap, struct hs_span_pool *pool)
 	heaps = heap;
 }
 
+/*
+ * On huge pages a slab of which little is used costs as much as a full one.  So
+ * that many threads with a few blocks each do not take one for every class, a
+ * thread's first blocks of each come from slabs that all threads share.
+ */
+static void make_shy(struct hs_theap *heap)
+{
+	unsigned class;
+
+	for (class = 0; class < HS_NR_SMALL; class ++)
+		heap->shy[class] = (uint16_t)HS_MAX(
+			SHY_BYTES / hs_classes[class].size_bytes, 1u);
+}
+
 /* An idle heap or a new one.  Locks: hs_registry_lock held. */
 static struct hs_theap *obtain(void)
 {
@@ -43,8 +60,11 @@ static struct hs_theap *obtain(void)
 
 	if (heap == NULL) {
 		heap = hs_meta_alloc(sizeof(*heap), 64);
-		if (heap != NULL)
-			registry_add(heap, &hs_span_pools[HS_POOL_MAIN]);
+		if (heap == NULL)
+			return NULL;
+		if (heaps != &hs_heap_shared)
+			make_shy(heap); /* not the only one */
+		registry_add(heap, &hs_span_pools[HS_POOL_MAIN]);
 		return heap;
 	}
 	idle = heap->next_idle;

@@ -140,6 +140,42 @@ START_TEST(thread_exit)
 }
 END_TEST
 
+static void *few_blocks(void *arg)
+{
+	pthread_barrier_t *barrier = arg;
+	void *blocks[60];
+	int i;
+
+	for (i = 0; i < 60; i++)
+		blocks[i] = hs_heap_malloc((size_t)i * 50 + 1);
+	pthread_barrier_wait(barrier);
+	for (i = 0; i < 60; i++)
+		hs_heap_free(blocks[i]);
+	hs_heap_thread_exit();
+	return NULL;
+}
+
+/* Many threads with a few blocks each do not take a slab each of every size. */
+START_TEST(threads_share_slabs)
+{
+	pthread_barrier_t barrier;
+	struct hs_heap_usage usage;
+	pthread_t threads[50];
+	int i;
+
+	heap_test_init();
+	pthread_barrier_init(&barrier, NULL, 51);
+	for (i = 0; i < 50; i++)
+		pthread_create(&threads[i], NULL, few_blocks, &barrier);
+	pthread_barrier_wait(&barrier);
+	for (i = 0; i < 50; i++)
+		pthread_join(threads[i], NULL);
+	hs_heap_usage(&usage);
+	ck_assert_uint_le(usage.mapped_bytes, 16 * HS_MIB);
+	assert_all_free();
+}
+END_TEST
+
 /* A block made and freed by threads without a heap of their own. */
 static void *stranger(void *arg)
 {
@@ -298,6 +334,7 @@ static void add(TCase *tc)
 {
 	tcase_add_test(tc, trade);
 	tcase_add_test(tc, thread_exit);
+	tcase_add_test(tc, threads_share_slabs);
 	tcase_add_test(tc, free_without_a_heap);
 	tcase_add_test(tc, fork_while_others_allocate);
 }
