@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Each system call of the library failing, without huge pages.
-: "${top_builddir=.}" "${HS_FAULT_SECONDS=20}"
+: "${top_builddir=.}" "${HS_FAULT_SECONDS=15}"
 HS_TEST_FAULT_LIB=$top_builddir/tests/.libs/libhugeshim-fault.so
 HUGESHIM_BACKING=thp HUGESHIM_BASE_FIRST=0 HUGESHIM_RETAIN=0 HUGESHIM_DECAY=0
 export HS_TEST_FAULT_LIB

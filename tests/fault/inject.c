@@ -9,7 +9,8 @@
  * each errno of the call's manual page: the call fails once, at each
  * occurrence; and it fails for ever, from each occurrence on.  Where that is
  * more than fits the time (-t, default 40 s; -a: no limit), the cases come in
- * a random order, from HS_TEST_SEED, and the output says how many were run.
+ * a random order, from HS_TEST_SEED, those that fail once before the others,
+ * and the output says how many were run.
  *
  * Right is: exit status 0; or 3, the program's own way to say that malloc gave
  * it nothing, if a call that brings memory failed.  When such a call fails for
@@ -37,6 +38,7 @@ struct fault_case {
 	char rule[64];
 	bool memory;
 	bool forever;
+	uint64_t draw; /* its place in the random order */
 };
 
 static struct fault_case *cases;
@@ -219,17 +221,24 @@ static void count_calls(int output)
 	munmap(counts, HS_FAULT_FILE_BYTES);
 }
 
-static void shuffle(uint64_t seed)
+/* Those that fail once come first: they are many, and fast. */
+static int by_kind(const void *a, const void *b)
+{
+	const struct fault_case *x = a;
+	const struct fault_case *y = b;
+
+	if (x->forever != y->forever)
+		return x->forever ? 1 : -1;
+	return x->draw < y->draw ? -1 : x->draw > y->draw;
+}
+
+static void order(uint64_t seed)
 {
 	struct hs_t_rng rng = { seed };
 
-	for (size_t i = nr_cases - 1; i > 0; i--) {
-		size_t j = hs_t_below(&rng, i + 1);
-		struct fault_case c = cases[i];
-
-		cases[i] = cases[j];
-		cases[j] = c;
-	}
+	for (size_t i = 0; i < nr_cases; i++)
+		cases[i].draw = hs_t_next(&rng);
+	qsort(cases, nr_cases, sizeof(*cases), by_kind);
 }
 
 static double now_s(void)
@@ -251,21 +260,20 @@ static int make_output(void)
 /* Every @nr th case from @first; how many ran and failed go to @fd. */
 static void work(size_t first, size_t nr, double until, int fd)
 {
-	unsigned result[2] = { 0, 0 };
+	unsigned result[3] = { 0, 0, 0 }; /* ran once, for ever; failed */
 	int output = make_output();
 
 	for (size_t i = first; i < nr_cases && now_s() < until; i += nr) {
-		result[0]++;
-		result[1] += !try_case(&cases[i], output);
+		result[cases[i].forever]++;
+		result[2] += !try_case(&cases[i], output);
 	}
 	_exit(write(fd, result, sizeof(result)) == sizeof(result) ? 0 : 1);
 }
 
 static unsigned run_cases(unsigned nr_workers, double until)
 {
-	unsigned ran = 0;
-	unsigned failed = 0;
-	unsigned result[2];
+	unsigned sum[3] = { 0, 0, 0 };
+	unsigned result[3];
 	int fd[2];
 
 	HS_T_CHECK(pipe(fd) == 0);
@@ -279,12 +287,12 @@ static unsigned run_cases(unsigned nr_workers, double until)
 		HS_T_CHECK(wait(&status) > 0 && status == 0, "a worker");
 		HS_T_CHECK(read(fd[0], result, sizeof(result)) ==
 			   sizeof(result));
-		ran += result[0];
-		failed += result[1];
+		for (int k = 0; k < 3; k++)
+			sum[k] += result[k];
 	}
-	printf("%s: %u of %zu cases run, %u failed\n", program[1], ran,
-	       nr_cases, failed);
-	return failed;
+	printf("%s: %u of %zu once, %u of %zu for ever, %u failed\n",
+	       program[1], sum[0], nr_cases / 2, sum[1], nr_cases / 2, sum[2]);
+	return sum[2];
 }
 
 int main(int argc, char **argv)
@@ -308,6 +316,6 @@ int main(int argc, char **argv)
 		   "usage: inject [-t SECONDS] [-j WORKERS] [-a] PROGRAM ARG");
 	unsetenv("HS_FAULT");
 	count_calls(make_output());
-	shuffle(hs_t_seed((uint64_t)now_s()));
+	order(hs_t_seed((uint64_t)now_s()));
 	return run_cases(nr_workers, now_s() + seconds) ? 1 : 0;
 }

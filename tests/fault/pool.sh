@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Each system call of the library failing, on huge pages: enough of them at
 # start, none left at the fork.  One program at a time, as they share the pool.
-: "${top_srcdir=.}" "${top_builddir=.}" "${HS_FAULT_SECONDS=20}"
+: "${top_srcdir=.}" "${top_builddir=.}" "${HS_FAULT_SECONDS=15}"
 # shellcheck source=tests/lib/pool.sh
 . "$top_srcdir/tests/lib/pool.sh"
 HS_TEST_FAULT_LIB=$top_builddir/tests/.libs/libhugeshim-fault.so

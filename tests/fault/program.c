@@ -217,7 +217,7 @@ static int run_threads(void)
 
 /* --- fork ---------------------------------------------------------------- */
 
-#define NR_FORK_BLOCKS 40
+#define NR_FORK_BLOCKS 24
 
 static void check_all(void)
 {
@@ -322,7 +322,7 @@ static int run_fork(void)
 	int first;
 
 	for (size_t i = 0; i < NR_FORK_BLOCKS; i++) {
-		size_t len = i % 10 == 9 ? 3 * MIB : 200000 + i * 1000;
+		size_t len = i % 12 == 11 ? 3 * MIB : 200000 + i * 1000;
 
 		if (have(&blocks[i], malloc(len), len))
 			fill(&blocks[i], i);
