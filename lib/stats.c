@@ -46,19 +46,20 @@ static void raise_to(_Atomic uint64_t *peak, uint64_t value)
 }
 
 /* What the coverage was when the heap was largest; at exit most programs have
- * given back what mattered. */
+ * given back what mattered.  Huge pages that wait for their first touch count:
+ * where there are none, the touch turns them to base pages in these gauges. */
 static void note_largest_heap(void)
 {
-	uint64_t total = hs_stats_gauge(HS_GAUGE_HUGE) +
-			 hs_stats_gauge(HS_GAUGE_THP) +
+	uint64_t huge =
+		hs_stats_gauge(HS_GAUGE_HUGE) + hs_stats_gauge(HS_GAUGE_LAZY);
+	uint64_t total = huge + hs_stats_gauge(HS_GAUGE_THP) +
 			 hs_stats_gauge(HS_GAUGE_BASE);
 
 	if (total <=
 	    atomic_load_explicit(&hs_stats.largest_heap, memory_order_relaxed))
 		return;
 	raise_to(&hs_stats.largest_heap, total);
-	atomic_store_explicit(&hs_stats.huge_at_largest,
-			      hs_stats_gauge(HS_GAUGE_HUGE),
+	atomic_store_explicit(&hs_stats.huge_at_largest, huge,
 			      memory_order_relaxed);
 }
 
@@ -73,7 +74,7 @@ void hs_stats_gauge_add(enum hs_stats_gauge id, int64_t delta_bytes)
 	if (delta_bytes <= 0)
 		return;
 	raise_to(&hs_stats.peak[id], now);
-	if (id == HS_GAUGE_HUGE || id == HS_GAUGE_THP || id == HS_GAUGE_BASE)
+	if (id != HS_GAUGE_RETAINED)
 		note_largest_heap();
 }
 

@@ -15,8 +15,8 @@ struct hs_stats {
 	_Atomic uint64_t counter[HS_STAT_NR_COUNTERS];
 	_Atomic uint64_t gauge[HS_STAT_NR_GAUGES];
 	_Atomic uint64_t peak[HS_STAT_NR_GAUGES];
-	_Atomic uint64_t largest_heap;    /* peak of huge + thp + base */
-	_Atomic uint64_t huge_at_largest; /* huge when it was reached */
+	_Atomic uint64_t largest_heap;    /* peak of all but retained */
+	_Atomic uint64_t huge_at_largest; /* huge + lazy of it */
 	_Atomic bool fallback_said;
 };
 

@@ -27,6 +27,12 @@ struct process {
 	size_t hugetlb_bytes;
 };
 
+struct usage {
+	uint64_t now[HS_STAT_NR_GAUGES];
+	uint64_t peak[HS_STAT_NR_GAUGES];
+	uint64_t heap_now; /* mapped, and touched as far as is known */
+};
+
 struct label {
 	const char *json;
 	const char *text;
@@ -106,12 +112,6 @@ static unsigned long permille(uint64_t part, uint64_t whole)
 	return whole == 0 ? 0 : (unsigned long)(part * 1000 / whole);
 }
 
-static uint64_t heap_now(void)
-{
-	return hs_stats_gauge(HS_GAUGE_HUGE) + hs_stats_gauge(HS_GAUGE_THP) +
-	       hs_stats_gauge(HS_GAUGE_BASE);
-}
-
 static uint64_t relaxed(const _Atomic uint64_t *value)
 {
 	return atomic_load_explicit(value, memory_order_relaxed);
@@ -169,15 +169,39 @@ static void read_process(struct process *process)
 	process->hugetlb_bytes = status_bytes(status, "\nHugetlbPages:");
 }
 
+/* A first touch that finds its huge page is between the program and the
+ * kernel, whose HugetlbPages tells how many of the waiting pages are there by
+ * now.  (A program's own hugetlb mappings count in it as well: hence the
+ * bound.) */
+static void read_usage(const struct process *process, struct usage *usage)
+{
+	uint64_t *now = usage->now, touched = 0;
+	unsigned i;
+
+	for (i = 0; i < HS_STAT_NR_GAUGES; i++) {
+		now[i] = hs_stats_gauge((enum hs_stats_gauge)i);
+		usage->peak[i] = hs_stats_gauge_peak((enum hs_stats_gauge)i);
+	}
+	if (process->hugetlb_bytes != SIZE_MAX &&
+	    process->hugetlb_bytes > now[HS_GAUGE_HUGE])
+		touched = HS_MIN(process->hugetlb_bytes - now[HS_GAUGE_HUGE],
+				 now[HS_GAUGE_LAZY]);
+	now[HS_GAUGE_HUGE] += touched;
+	now[HS_GAUGE_LAZY] -= touched;
+	usage->peak[HS_GAUGE_HUGE] =
+		HS_MAX(usage->peak[HS_GAUGE_HUGE], now[HS_GAUGE_HUGE]);
+	usage->heap_now =
+		now[HS_GAUGE_HUGE] + now[HS_GAUGE_THP] + now[HS_GAUGE_BASE];
+}
+
 static size_t page_size_bytes(void)
 {
 	return hs_config->page_size_bytes ? hs_config->page_size_bytes
 					  : hs_probe_default_huge_size();
 }
 
-static void text_gauges(struct report *r)
+static void text_gauges(struct report *r, const struct usage *usage)
 {
-	uint64_t heap = heap_now(), largest = relaxed(&hs_stats.largest_heap);
 	unsigned long now, peak;
 	unsigned i;
 
@@ -189,12 +213,13 @@ static void text_gauges(struct report *r)
 	for (i = 0; i < HS_STAT_NR_GAUGES; i++) {
 		put(r, "  ");
 		put_left(r, gauges[i].text, 34);
-		put_bytes(r, hs_stats_gauge((enum hs_stats_gauge)i), 12);
-		put_bytes(r, hs_stats_gauge_peak((enum hs_stats_gauge)i), 12);
+		put_bytes(r, usage->now[i], 12);
+		put_bytes(r, usage->peak[i], 12);
 		put(r, "\n");
 	}
-	now = permille(hs_stats_gauge(HS_GAUGE_HUGE), heap);
-	peak = permille(relaxed(&hs_stats.huge_at_largest), largest);
+	now = permille(usage->now[HS_GAUGE_HUGE], usage->heap_now);
+	peak = permille(relaxed(&hs_stats.huge_at_largest),
+			relaxed(&hs_stats.largest_heap));
 	put(r,
 	    "  coverage: %lu.%lu %% of the heap on huge pages now, %lu.%lu %%"
 	    " when it was largest\n",
@@ -254,7 +279,8 @@ static bool is_small(void)
 	       hs_stats_gauge_peak(HS_GAUGE_THP) == 0;
 }
 
-static void report_text(struct report *r, const struct process *process)
+static void report_text(struct report *r, const struct process *process,
+			const struct usage *usage)
 {
 	char size[32];
 
@@ -270,7 +296,7 @@ static void report_text(struct report *r, const struct process *process)
 	    process->name, hs_sys.getpid(),
 	    human(page_size_bytes(), size, sizeof(size)),
 	    hs_config->enabled ? "" : ", off");
-	text_gauges(r);
+	text_gauges(r, usage);
 	text_counters(r, "fallbacks:", HS_STAT_FALLBACK_POOL,
 		      HS_STAT_FALLBACK_CONFIG);
 	text_counters(r, "rescues:", HS_STAT_RESCUE_COW, HS_STAT_RESCUE_FAILED);
@@ -316,7 +342,8 @@ static void put_json_share(struct report *r, const char *key, uint64_t part,
 		put(r, ",\"%s\":%lu.%03lu", key, share / 1000, share % 1000);
 }
 
-static void report_json(struct report *r, const struct process *process)
+static void report_json(struct report *r, const struct process *process,
+			const struct usage *usage)
 {
 	unsigned i;
 
@@ -330,12 +357,11 @@ static void report_json(struct report *r, const struct process *process)
 	put(r, ",\"memory\":{");
 	for (i = 0; i < HS_STAT_NR_GAUGES; i++)
 		put(r, "%s\"%s\":{\"now\":%lu,\"peak\":%lu}", i ? "," : "",
-		    gauges[i].json,
-		    (unsigned long)hs_stats_gauge((enum hs_stats_gauge)i),
-		    (unsigned long)hs_stats_gauge_peak((enum hs_stats_gauge)i));
+		    gauges[i].json, (unsigned long)usage->now[i],
+		    (unsigned long)usage->peak[i]);
 	put(r, "}");
-	put_json_share(r, "coverage", hs_stats_gauge(HS_GAUGE_HUGE),
-		       heap_now());
+	put_json_share(r, "coverage", usage->now[HS_GAUGE_HUGE],
+		       usage->heap_now);
 	put_json_share(r, "coverage_at_peak",
 		       relaxed(&hs_stats.huge_at_largest),
 		       relaxed(&hs_stats.largest_heap));
@@ -352,14 +378,16 @@ static void report_json(struct report *r, const struct process *process)
 static ssize_t write_report(int fd, bool json)
 {
 	struct process process;
+	struct usage usage;
 	struct report r;
 
 	r.len = 0;
 	read_process(&process);
+	read_usage(&process, &usage);
 	if (json)
-		report_json(&r, &process);
+		report_json(&r, &process, &usage);
 	else
-		report_text(&r, &process);
+		report_text(&r, &process, &usage);
 	return hs_sys.write(fd, r.text, r.len);
 }
 

@@ -48,7 +48,7 @@ static void machine(const char *const *envp)
 {
 	fake_files_add(STATUS, "Name:\tpro\"g\nVmPeak:\t  9 kB\n"
 			       "VmRSS:\t    2048 kB\n"
-			       "HugetlbPages:\t    6144 kB\n");
+			       "HugetlbPages:\t    1024 kB\n");
 	fake_files_install();
 	hs_sys.write = fake_write;
 	hs_sys.ioctl = fake_ioctl;
@@ -184,7 +184,7 @@ START_TEST(text)
 "  fallbacks:          12  no free huge page in the pool\n"
 "  rescues: none\n"
 "  events: none\n"
-"  VmRSS 2.0 MiB; that leaves out huge pages: HugetlbPages 6.0 MiB\n");
+"  VmRSS 2.0 MiB; that leaves out huge pages: HugetlbPages 1.0 MiB\n");
 	ck_assert_ptr_nonnull(strstr(reported, ": "));
 	ck_assert_str_eq(strstr(reported, ": ") + 2, want);
 	ck_assert_int_eq(fake_nr_open, 0);
@@ -227,7 +227,7 @@ START_TEST(text_at_its_longest)
 	for (i = 0; i < HS_STAT_NR_GAUGES; i++)
 		hs_stats_gauge_add((enum hs_stats_gauge)i, mib(1023) << 20);
 	hs_stats_report(REPORT_FD, false);
-	ck_assert_ptr_nonnull(strstr(reported, "HugetlbPages 6.0 MiB\n"));
+	ck_assert_ptr_nonnull(strstr(reported, "HugetlbPages 1.0 MiB\n"));
 	reported_len = 0;
 	hs_stats_report(REPORT_FD, true);
 	ck_assert_ptr_nonnull(strstr(reported,
@@ -250,8 +250,32 @@ START_TEST(json)
 	ck_assert_ptr_nonnull(strstr(reported, "\"coverage\":0.500,"
 					       "\"coverage_at_peak\":0.750"));
 	ck_assert_ptr_nonnull(strstr(reported, "\"pool_empty\":12"));
-	ck_assert_ptr_nonnull(strstr(reported, "\"hugetlb_bytes\":6291456"));
+	ck_assert_ptr_nonnull(strstr(reported, "\"hugetlb_bytes\":1048576"));
 	ck_assert_ptr_eq(strchr(reported, '\n'), reported + reported_len - 1);
+}
+END_TEST
+
+/* 8 MiB wait for a touch; the kernel says that 6 have had it. */
+START_TEST(touched_since)
+{
+	MACHINE("A=b");
+	hs_stats_gauge_add(HS_GAUGE_LAZY, mib(8));
+	hs_stats_gauge_add(HS_GAUGE_HUGE, mib(2));
+	hs_stats_gauge_add(HS_GAUGE_BASE, mib(2));
+	fake_files_add(STATUS, "Name:\tx\nHugetlbPages:\t 8192 kB\n");
+	hs_stats_report(REPORT_FD, true);
+	ck_assert_ptr_nonnull(strstr(reported, "\"huge_bytes\":{\"now\":8388608"
+					       ",\"peak\":8388608}"));
+	ck_assert_ptr_nonnull(strstr(reported, "\"lazy_bytes\":{\"now\":2097152"
+					       ",\"peak\":8388608}"));
+	ck_assert_ptr_nonnull(strstr(reported, "\"coverage\":0.800,"
+					       "\"coverage_at_peak\":0.833"));
+	/* A mapping of the program's own is none of ours. */
+	reported_len = 0;
+	fake_files_add(STATUS, "Name:\tx\nHugetlbPages:\t 99999 kB\n");
+	hs_stats_report(REPORT_FD, true);
+	ck_assert_ptr_nonnull(strstr(reported, "\"huge_bytes\":{\"now\":10485760"
+					       ",\"peak\":10485760}"));
 }
 END_TEST
 
@@ -350,6 +374,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, text_without_proc);
 	tcase_add_test(tc, text_at_its_longest);
 	tcase_add_test(tc, json);
+	tcase_add_test(tc, touched_since);
 	tcase_add_test(tc, json_without_proc);
 	tcase_add_test(tc, to_a_file);
 	tcase_add_test(tc, to_a_file_that_cannot_be);
