@@ -52,9 +52,10 @@ static void arrange_report(void)
 static void __attribute__((constructor(101)))
 preload_start(int argc HS_UNUSED, char **argv, char **envp)
 {
-	if (hs_sanitised_start(argv, envp))
-		return;
-	hs_start(envp);
+	static char off[] = "HUGESHIM=off";
+	static char *const sanitised[] = { off, NULL };
+
+	hs_start(hs_sanitised_start(argv, envp) ? sanitised : envp);
 	hs_thread_init();
 	hs_caller_init();
 	__register_atfork(hs_fork_prepare, hs_fork_parent, hs_fork_child, NULL);

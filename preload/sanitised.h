@@ -13,8 +13,9 @@
 
 /* The first thing in the process.  Does not return where it executes the
  * program again; true: a sanitised program that could not be (no /proc, or we
- * are not in LD_PRELOAD).  Calls nothing that a sanitiser intercepts, since
- * that would start the sanitiser.  Context: single-threaded start. */
+ * are not in LD_PRELOAD), for which everything is to be off.  Calls nothing
+ * that a sanitiser intercepts, since that would start the sanitiser.
+ * Context: single-threaded start. */
 bool hs_sanitised_start(char **argv, char **envp);
 
 #endif
