@@ -138,6 +138,12 @@ def main():
     if not os.path.exists("/usr/lib/python3.11/test/test_gc.py"):
         t.skip("needs python3.11's tests: "
                "apt-get install libpython3.11-testsuite")
+    maps = t.subprocess.run(["/usr/bin/python3", "-c",
+                             "print(open('/proc/self/maps').read())"],
+                            env=t.shim_env(), stdout=t.subprocess.PIPE,
+                            check=True, encoding="utf-8").stdout
+    t.expect(t.find_library() in ("", *maps.split()),
+             "python3 runs without the library")
     with t.workdir() as directory:
         differ = sum(compare(os.path.join(directory, module), module)
                      for module in MODULES)
