@@ -77,21 +77,20 @@ static int check_unit(uint32_t index)
 /* The lists of a heap hold what they should. */
 static int check_heap(struct hs_theap *heap)
 {
-	unsigned class;
+	unsigned cls;
 
-	for (class = 0; class < HS_NR_SMALL; class ++) {
-		struct hs_unit *slab = heap->active[class];
-		uint32_t number = heap->partial[class].head;
+	for (cls = 0; cls < HS_NR_SMALL; cls++) {
+		struct hs_unit *slab = heap->active[cls];
+		uint32_t number = heap->partial[cls].head;
 
 		if (slab != &hs_unit_none &&
-		    (slab->class != class ||
+		    (slab->class != cls ||
 		     hs_slab_body(slab)->state != HS_SLAB_ACTIVE ||
 		     hs_slab_body(slab)->owner != heap))
 			return 1;
 		for (; number != HS_NO_UNIT; number = slab->next) {
 			slab = hs_unit_at(number);
-			if (slab->kind != HS_UNIT_SLAB ||
-			    slab->class != class ||
+			if (slab->kind != HS_UNIT_SLAB || slab->class != cls ||
 			    hs_slab_body(slab)->state != HS_SLAB_PARTIAL ||
 			    hs_slab_body(slab)->owner != heap)
 				return 1;

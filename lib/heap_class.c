@@ -148,12 +148,12 @@ const uint8_t hs_class_by_4k[HS_LARGE_MAX / 4096 + 1] = {
 
 unsigned hs_class_of_aligned(size_t size_bytes, size_t align)
 {
-	unsigned class;
+	unsigned cls;
 
 	if (size_bytes > HS_LARGE_MAX || align > HS_UNIT)
 		return HS_NR_CLASSES;
-	for (class = hs_class_of(size_bytes); class < HS_NR_CLASSES; class ++)
-		if ((hs_classes[class].size_bytes & (align - 1)) == 0)
+	for (cls = hs_class_of(size_bytes); cls < HS_NR_CLASSES; cls++)
+		if ((hs_classes[cls].size_bytes & (align - 1)) == 0)
 			break;
-	return class;
+	return cls;
 }

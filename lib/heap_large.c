@@ -154,20 +154,20 @@ bool hs_large_is_live(struct hs_unit *slab, unsigned index)
 bool hs_large_drain(void)
 {
 	bool any = false;
-	unsigned class;
+	unsigned cls;
 
 	hs_lock_acquire(&hs_large_lock);
-	for (class = HS_NR_SMALL; class < HS_NR_CLASSES; class ++) {
-		uint32_t next = *list_of(class);
+	for (cls = HS_NR_SMALL; cls < HS_NR_CLASSES; cls++) {
+		uint32_t next = *list_of(cls);
 
-		while (has_empty[class - HS_NR_SMALL] && next != 0) {
+		while (has_empty[cls - HS_NR_SMALL] && next != 0) {
 			struct hs_unit *slab = hs_unit_at(next - 1);
 
 			next = slab->next;
 			if (slab->used != 0)
 				continue;
 			slab_release(slab);
-			has_empty[class - HS_NR_SMALL] = false;
+			has_empty[cls - HS_NR_SMALL] = false;
 			any = true;
 		}
 	}

@@ -160,14 +160,14 @@ static void set_active(struct hs_theap *heap, unsigned class,
 
 void hs_slab_heap_init(struct hs_theap *heap, struct hs_span_pool *pool)
 {
-	unsigned class;
+	unsigned cls;
 
 	heap->pool = pool;
 	hs_lock_init(&heap->lock, HS_RANK_HEAP);
-	for (class = 0; class < HS_NR_SMALL; class ++) {
-		heap->partial[class].head = HS_NO_UNIT;
-		heap->partial[class].tail = HS_NO_UNIT;
-		set_active(heap, class, &hs_unit_none);
+	for (cls = 0; cls < HS_NR_SMALL; cls++) {
+		heap->partial[cls].head = HS_NO_UNIT;
+		heap->partial[cls].tail = HS_NO_UNIT;
+		set_active(heap, cls, &hs_unit_none);
 	}
 }
 
@@ -526,23 +526,23 @@ void hs_slab_free_remote(struct hs_unit *slab, unsigned index)
 bool hs_slab_drain_locked(struct hs_theap *heap)
 {
 	bool any = false;
-	unsigned class;
+	unsigned cls;
 
 	drain_stack(heap);
-	for (class = 0; class < HS_NR_SMALL; class ++) {
-		struct hs_unit *slab = heap->active[class];
+	for (cls = 0; cls < HS_NR_SMALL; cls++) {
+		struct hs_unit *slab = heap->active[cls];
 
 		if (slab != &hs_unit_none && slab->used == 1) {
 			slab->used = 0;
-			set_active(heap, class, &hs_unit_none);
+			set_active(heap, cls, &hs_unit_none);
 			partial_add(heap, slab);
 			settle_empty(heap, slab);
 			any = true;
 		}
-		slab = heap->spare[class];
+		slab = heap->spare[cls];
 		if (slab == NULL || !is_quiet(hs_slab_body(slab)))
 			continue;
-		heap->spare[class] = NULL;
+		heap->spare[cls] = NULL;
 		partial_del(heap, slab);
 		slab_release(heap, slab);
 		any = true;

@@ -46,11 +46,11 @@ static void registry_add(struct hs_theap *heap, struct hs_span_pool *pool)
  */
 static void make_shy(struct hs_theap *heap)
 {
-	unsigned class;
+	unsigned cls;
 
-	for (class = 0; class < HS_NR_SMALL; class ++)
-		heap->shy[class] = (uint16_t)HS_MAX(
-			SHY_BYTES / hs_classes[class].size_bytes, 1u);
+	for (cls = 0; cls < HS_NR_SMALL; cls++)
+		heap->shy[cls] = (uint16_t)HS_MAX(
+			SHY_BYTES / hs_classes[cls].size_bytes, 1u);
 }
 
 /* An idle heap or a new one.  Locks: hs_registry_lock held. */

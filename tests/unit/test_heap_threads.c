@@ -289,7 +289,9 @@ static int fork_once(struct block *mine, unsigned nr, uint64_t state)
 		/* What the others had is torn, not ours to free. */
 		for (i = 0; i < NR_MAILBOXES; i++)
 			mailboxes[i] = NULL;
-		ret = child_works(mine, nr, state);
+		/* Torn heaps are adopted, or emptied first. */
+		ret = state % 2 ? child_threads_work() : 0;
+		ret = ret ? ret : child_works(mine, nr, state);
 		_exit(ret ? ret : child_threads_work());
 	}
 	hs_fork_parent();
