@@ -274,8 +274,9 @@ START_TEST(touched_since)
 	reported_len = 0;
 	fake_files_add(STATUS, "Name:\tx\nHugetlbPages:\t 99999 kB\n");
 	hs_stats_report(REPORT_FD, true);
-	ck_assert_ptr_nonnull(strstr(reported, "\"huge_bytes\":{\"now\":10485760"
-					       ",\"peak\":10485760}"));
+	ck_assert_ptr_nonnull(strstr(reported,
+				     "\"huge_bytes\":{\"now\":10485760"
+				     ",\"peak\":10485760}"));
 }
 END_TEST
 
