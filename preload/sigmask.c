@@ -7,6 +7,7 @@
 #include <ucontext.h>
 
 #include "config.h"
+#include "preload/call.h"
 #include "preload/real.h"
 #include "preload/trap.h"
 #include "sys.h"
@@ -33,7 +34,7 @@ int hs_sigmask_enter(struct hs_sigmask_swap *swap, void **mask)
 	unsigned long bits;
 
 	swap->active = false;
-	if (*mask == NULL)
+	if (!hs_call_plausible(*mask))
 		return 0;
 	bits = hs_sigmask_bits(*mask);
 	if (!hs_sigmask_engaged(bits))

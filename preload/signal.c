@@ -11,6 +11,7 @@
 #include "preload/trap.h"
 
 #include <string.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 #include "preload/altstack.h"
@@ -198,6 +199,8 @@ void hs_trap_wait_register(unsigned long bits)
 	}
 }
 
+static void own_memory(void);
+
 void hs_trap_fork_child(void)
 {
 	int i;
@@ -208,6 +211,8 @@ void hs_trap_fork_child(void)
 		atomic_store(&waiter[i], 0);
 	}
 	hs_altstack_fork_child();
+	if (hs_trap_active())
+		own_memory();
 }
 
 /* A pending signal is sent anew, to this thread and with its own siginfo, so
@@ -407,6 +412,38 @@ static void handler(int sig, siginfo_t *info, void *context)
 	hs_altstack_attach(); /* the next fault may come on another stack */
 }
 
+/* --- whose memory is this? ---------------------------------------------- */
+
+static _Atomic int owner_pid;
+static uint32_t *wiped_on_fork; /* 0 in a child that has its own memory */
+
+static void own_memory(void)
+{
+	uint32_t *p = wiped_on_fork;
+
+	if (p == NULL) {
+		p = hs_sys.mmap(NULL, hs_sys_page_size(),
+				PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (hs_sys_is_err(p))
+			return;
+		hs_sys.madvise(p, hs_sys_page_size(), MADV_WIPEONFORK);
+		wiped_on_fork = p;
+	}
+	*p = 1;
+	atomic_store(&owner_pid, hs_sys.getpid());
+}
+
+static bool is_vfork_child(void)
+{
+	if (wiped_on_fork == NULL || hs_sys.getpid() == owner_pid)
+		return false;
+	if (*wiped_on_fork != 0)
+		return true;
+	own_memory(); /* a fork that nobody saw */
+	return false;
+}
+
 /* --- installing --------------------------------------------------------- */
 
 /* The mask may have been inherited over exec. */
@@ -454,6 +491,7 @@ int hs_trap_install(void)
 		atomic_store(&state, 0);
 		return err;
 	}
+	own_memory();
 	atomic_store(&hs_trap_on, true);
 	atomic_store(&state, 2);
 	unblock_trap();
@@ -492,6 +530,17 @@ bool hs_trap_is_ignored(int sig)
 	       (void *)SIG_IGN;
 }
 
+/*
+ * A child of vfork() has signal actions of its own but the parent's memory,
+ * where the parent's are kept.  It is going to exec, which resets handlers:
+ * only to ignore a signal needs anything done.
+ */
+static void set_in_vfork_child(int sig, const struct sigaction *act)
+{
+	if (act->sa_handler == SIG_IGN)
+		hs_sys.sigaction(sig, act, NULL);
+}
+
 int hs_trap_sigaction(int sig, const struct sigaction *act,
 		      struct sigaction *old)
 {
@@ -499,7 +548,9 @@ int hs_trap_sigaction(int sig, const struct sigaction *act,
 	struct sigaction was;
 
 	action_read(a, &was);
-	if (act != NULL) {
+	if (act != NULL && is_vfork_child()) {
+		set_in_vfork_child(sig, act);
+	} else if (act != NULL) {
 		action_write(a, (void *)act->sa_handler,
 			     (uint32_t)act->sa_flags | SHOWN_FLAGS,
 			     *(const unsigned long *)&act->sa_mask &

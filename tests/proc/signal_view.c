@@ -268,7 +268,7 @@ static int case_action_bsd(void)
 {
 	int bit = 1 << (SIGSEGV - 1);
 
-	WANT(sigblock(bit) == 0 && siggetmask() == bit);
+	WANT(sigblock(bit) == 0 && sigblock(0) == bit);
 	WANT(blocked(SIGSEGV));
 	WANT(sigsetmask(0) == bit && !blocked(SIGSEGV));
 	return 0;
@@ -721,6 +721,34 @@ static int case_spawn(void)
 	return 0;
 }
 
+/* A child of vfork() sets its own actions, in its parent's memory. */
+static int case_vfork(void)
+{
+	char *argv[] = { self, (char *)"inherited", NULL };
+	extern char **environ;
+	struct sigaction old;
+	int status;
+	pid_t pid;
+
+	WANT(action(SIGSEGV, informed, 0) == 0);
+	pid = vfork();
+	if (pid == 0) {
+		signal(SIGSEGV, SIG_DFL);
+		signal(SIGBUS, SIG_IGN);
+		execve(self, argv, environ);
+		_exit(99);
+	}
+	status = hs_t_wait(pid);
+	WANT(WIFEXITED(status) && WEXITSTATUS(status) == 14);
+	WANT(sigaction(SIGSEGV, NULL, &old) == 0);
+	WANT(old.sa_sigaction == informed);
+	WANT(sigaction(SIGBUS, NULL, &old) == 0 && old.sa_handler == SIG_DFL);
+	count = 0;
+	raise(SIGSEGV);
+	WANT(count == 1);
+	return 0;
+}
+
 /* --- all ---------------------------------------------------------------- */
 
 #define CASES(X)                                                               \
@@ -729,7 +757,8 @@ static int case_spawn(void)
 	X(action_xopen) X(action_bsd) X(kill_handler) X(kill_default)          \
 	X(kill_blocked) X(kill_fork) X(kill_pending_default) X(wait)           \
 	X(wait_thread) X(suspend) X(fault_jump) X(fault_heal) X(fault_mask)    \
-	X(fault_bus) X(fault_kills) X(fault_stack) X(exec) X(spawn)
+	X(fault_bus) X(fault_kills) X(fault_stack) X(exec) X(spawn)      \
+	X(vfork)
 
 static const struct {
 	const char *name;
