@@ -14,6 +14,8 @@
 
 static pthread_key_t exit_key;
 static bool have_key;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static pthread_t first_thread;
 
 static void at_thread_exit(void *value)
 {
@@ -30,16 +32,9 @@ static void at_thread_exit(void *value)
 	hs_heap_thread_exit();
 }
 
-void hs_thread_attach(void)
-{
-	hs_altstack_attach();
-	if (have_key && !pthread_getspecific(exit_key))
-		pthread_setspecific(exit_key, (void *)1);
-}
-
 /* Take the inline key with the highest index that is free, so that in each
  * round our destructor comes after those of the keys below it. */
-static bool create_last_inline_key(void)
+static void create_last_inline_key(void)
 {
 	pthread_key_t keys[NR_INLINE_KEYS];
 	size_t nr = 0, i;
@@ -51,15 +46,26 @@ static bool create_last_inline_key(void)
 	}
 	for (i = 0; i + 1 < nr; i++)
 		pthread_key_delete(keys[i]);
-	if (nr)
-		exit_key = keys[nr - 1];
-	return nr != 0;
+	if (nr == 0)
+		return;
+	exit_key = keys[nr - 1];
+	have_key = true;
+}
+
+void hs_thread_attach(void)
+{
+	hs_altstack_attach();
+	/* The first thread's heap lives as long as the process, and a program
+	 * without threads pays for no key (4 us of an exec). */
+	if (pthread_equal(pthread_self(), first_thread))
+		return;
+	pthread_once(&key_once, create_last_inline_key);
+	if (have_key && !pthread_getspecific(exit_key))
+		pthread_setspecific(exit_key, (void *)1);
 }
 
 void hs_thread_init(void)
 {
-	have_key = create_last_inline_key();
+	first_thread = pthread_self();
 	hs_heap_thread_attach_hook = hs_thread_attach;
-	/* The heap of the first thread is older than the hook. */
-	hs_thread_attach();
 }

@@ -14,7 +14,8 @@
 
 #include "base.h"
 
-/* Make the key and set the heap's hook.  Called once, by the constructor. */
+/* Set the heap's hook; the key is made when the second thread gets a heap.
+ * Called once, by the constructor. */
 void hs_thread_init(void);
 
 /* Arrange that the calling thread's end is seen.  Idempotent, does not

@@ -240,22 +240,62 @@ static void tls_destructors(void)
 }
 
 /* A thread that allocates for the first time in a destructor. */
+static void first_malloc(void *arg)
+{
+	(void)arg;
+	free(malloc(2000));
+	atomic_fetch_add(&destructor_runs, 1);
+}
+
+static void *allocate_in_destructor(void *arg)
+{
+	(void)arg;
+	pthread_setspecific(keys[0], "set");
+	return NULL;
+}
+
 static void first_allocation_in_destructor(void)
 {
 	pthread_t thread;
 	int i;
 
-	HS_T_CHECK(pthread_key_create(&keys[0], tls_destructor) == 0);
+	HS_T_CHECK(pthread_key_create(&keys[0], first_malloc) == 0);
 	destructor_runs = 0;
 	for (i = 0; i < 100; i++) {
-		pthread_attr_t attr;
-
-		pthread_attr_init(&attr);
-		HS_T_CHECK(pthread_create(&thread, &attr, use_tls, NULL) == 0);
+		start(&thread, allocate_in_destructor, NULL);
 		join(thread);
 	}
 	printf("  destructors ran %d times\n", destructor_runs);
 	pthread_key_delete(keys[0]);
+}
+
+/* Keys that a program makes before its first thread leave the library none of
+ * those that come without an allocation. */
+static int many_keys_then_threads(void)
+{
+	pthread_key_t key;
+	pthread_t thread;
+	size_t i;
+
+	for (i = 0; i < NR_KEYS; i++)
+		HS_T_CHILD(pthread_key_create(&key, NULL) == 0, 1);
+	destructor_runs = 0;
+	for (i = 0; i < 100; i++) {
+		HS_T_CHILD(!pthread_create(&thread, NULL, use_tls, NULL), 2);
+		HS_T_CHILD(!pthread_join(thread, NULL), 3);
+	}
+	return destructor_runs == 100 ? 0 : 4;
+}
+
+/* In a child, so that the other cases have the usual key. */
+static void keys_before_threads(void)
+{
+	pid_t pid = fork();
+
+	HS_T_CHECK(pid >= 0);
+	if (pid == 0)
+		_exit(many_keys_then_threads());
+	HS_T_WAIT_OK(pid);
 }
 
 /* --- 10 000 threads, one after another ---------------------------------- */
@@ -350,6 +390,7 @@ static void cancelled_threads(void)
 }
 
 const struct hs_t_case hs_t_cases[] = {
+	{ "keys_before_threads", keys_before_threads, false },
 	{ "free_each_others", free_each_others, false },
 	{ "blocks_outlive_threads", blocks_outlive_threads, false },
 	{ "key_destructors", key_destructors, false },

@@ -45,6 +45,14 @@ int main(int argc, char **argv)
 		in_child(exit);
 	if (!strcmp(how, "_child"))
 		in_child(_exit);
+	if (!strcmp(how, "forks")) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(0);
+		waitpid(pid, NULL, 0);
+		return 7;
+	}
 	if (!strcmp(how, "thread")) {
 		/* The first thread ends before the process does. */
 		if (pthread_create(&thread, NULL, end_last, p))

@@ -28,6 +28,12 @@ ends_with child 1
 ends_with _exit 0
 ends_with _child 0
 
+# The fork was seen by the library's handlers, in the parent.
+run_shim HUGESHIM_BACKING=base HUGESHIM_STATS="$work/forked" \
+	HUGESHIM_STATS_FORMAT=json "$ends" forks
+[ $? = 7 ] || fail "forks: another status than bare"
+grep -q '"fork":1\b' "$work/forked" || fail "no fork in $(cat "$work/forked")"
+
 # VALUE-OF-LD_PRELOAD WANTED: what the program, then its child, see with
 # HUGESHIM_INHERIT=no.
 inherits() {
