@@ -73,7 +73,8 @@ void hs_stats_fallback(enum hs_stats_counter reason);
 void hs_stats_postfork_child(void);
 
 /* After hs_config_init(): where the report goes to standard error, keep a
- * close-on-exec copy of it; programs that close it at exit are many. */
+ * close-on-exec copy of it; programs that close it at exit are many.  What
+ * descriptor 2 becomes later gets no report. */
 void hs_stats_init(void);
 
 /* Write the report: to @fd, as text or as one JSON object.  Says that VmRSS

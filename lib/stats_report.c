@@ -2,6 +2,7 @@
 /* The report: a block to read at a glance, or one JSON object. */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "config.h"
 #include "log.h"
@@ -440,19 +441,60 @@ static void report_to_file(const char *path, bool json)
 		       name, (int)-n);
 }
 
-/* A copy of standard error for the report, or -1.  Programs that close it in
- * an exit handler to see whether all was written (coreutils) are many. */
-static int kept_stderr = -1;
+/*
+ * Standard error as it was at the start, and a copy of it.  Programs that close
+ * it in an exit handler to see whether all was written (coreutils) are many;
+ * and in one that closed it early, descriptor 2 may be a database by now.
+ */
+static struct {
+	int copy;
+	dev_t dev;
+	ino_t ino;
+} at_start = { .copy = -1 };
+
 /* Away from what programs expect to get from open. */
-#define KEPT_LOWEST 500
+#define COPY_LOWEST 500
+
+static bool identify(int fd, dev_t *dev, ino_t *ino)
+{
+	struct stat st;
+
+	if (hs_sys.fstat(fd, &st) < 0)
+		return false;
+	*dev = st.st_dev;
+	*ino = st.st_ino;
+	return true;
+}
 
 void hs_stats_init(void)
 {
+	int fd;
+
 	if (hs_config->stats_path == NULL || strcmp(hs_config->stats_path, "-"))
 		return;
-	kept_stderr = hs_sys.dup_cloexec(2, KEPT_LOWEST);
-	if (kept_stderr < 0)
-		kept_stderr = -1;
+	if (!identify(2, &at_start.dev, &at_start.ino))
+		return;
+	fd = hs_sys.dup_cloexec(2, COPY_LOWEST);
+	at_start.copy = fd < 0 ? 2 : fd;
+}
+
+static bool is_stderr(int fd)
+{
+	dev_t dev;
+	ino_t ino;
+
+	return identify(fd, &dev, &ino) && dev == at_start.dev &&
+	       ino == at_start.ino;
+}
+
+static void report_to_stderr(bool json)
+{
+	if (at_start.copy < 0)
+		return; /* there was none */
+	if (is_stderr(2))
+		write_report(2, json);
+	else if (is_stderr(at_start.copy))
+		write_report(at_start.copy, json);
 }
 
 void hs_stats_report_configured(void)
@@ -461,11 +503,8 @@ void hs_stats_report_configured(void)
 
 	if (path == NULL)
 		return;
-	if (strcmp(path, "-")) {
+	if (strcmp(path, "-"))
 		report_to_file(path, hs_config->stats_json);
-		return;
-	}
-	if (write_report(2, hs_config->stats_json) == -EBADF &&
-	    kept_stderr >= 0)
-		write_report(kept_stderr, hs_config->stats_json);
+	else
+		report_to_stderr(hs_config->stats_json);
 }

@@ -89,6 +89,12 @@ run 0 "$HS_HUGECTL" --stats --json sort /dev/null
 lines err 1
 json err 'r["program"] == "sort"'
 ! grep -q coverage out || wrong "the report is on standard output"
+# Not into the file that has become descriptor 2.
+run 0 "$HS_HUGECTL" --stats python3 -c '
+import os
+os.dup2(os.open("not-stderr", os.O_WRONLY | os.O_CREAT), 2)'
+silent not-stderr
+says err "(pid "
 
 # A file that cannot be written is one line, and nothing else changes.
 HUGESHIM_STATS=/nonexistent/file run 0 env LD_PRELOAD="$HS_SHIM" "$eat" 1

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fake_files.h"
 #include "config.h"
@@ -333,32 +334,76 @@ START_TEST(not_asked_for)
 }
 END_TEST
 
-static bool closed;
+/* Which file each descriptor is; 0: none. */
+static ino_t file_of_2 = 1, file_of_copy;
 
-static ssize_t closed_write(int fd, const void *buf, size_t len)
+static ssize_t descriptor_write(int fd, const void *buf, size_t len)
 {
-	return closed && fd == 2 ? -EBADF : fake_write(fd, buf, len);
+	ck_assert_uint_eq(fd == 2 ? file_of_2 : file_of_copy, 1);
+	return fake_write(fd, buf, len);
 }
 
 static int fake_dup(int fd, int lowest)
 {
 	ck_assert_int_eq(fd, 2);
 	ck_assert_int_ge(lowest, 3);
+	file_of_copy = file_of_2;
 	return 777;
 }
 
-START_TEST(standard_error_closed_at_exit)
+static int fake_fstat(int fd, struct stat *st)
+{
+	st->st_dev = 5;
+	st->st_ino = fd == 2 ? file_of_2 : file_of_copy;
+	return st->st_ino ? 0 : -EBADF;
+}
+
+static void standard_error(void)
 {
 	MACHINE("HUGESHIM_STATS=-");
-	hs_sys.write = closed_write;
+	hs_sys.write = descriptor_write;
 	hs_sys.dup_cloexec = fake_dup;
+	hs_sys.fstat = fake_fstat;
 	hs_stats_init();
+}
+
+START_TEST(to_standard_error)
+{
+	standard_error();
 	hs_stats_report_configured();
 	ck_assert_uint_gt(said_len, 0);
 	ck_assert_uint_eq(reported_len, 0);
-	closed = true;
+}
+END_TEST
+
+/* Closed at exit, or something else by now. */
+START_TEST(standard_error_is_gone)
+{
+	standard_error();
+	file_of_2 = (ino_t)_i;
 	hs_stats_report_configured();
+	ck_assert_uint_eq(said_len, 0);
 	ck_assert_uint_gt(reported_len, 0);
+}
+END_TEST
+
+START_TEST(both_are_gone)
+{
+	standard_error();
+	file_of_2 = 2;
+	file_of_copy = 3;
+	hs_stats_report_configured();
+	ck_assert_uint_eq(said_len + reported_len, 0);
+}
+END_TEST
+
+START_TEST(no_standard_error_at_start)
+{
+	file_of_2 = 0;
+	standard_error();
+	file_of_2 = 1;
+	hs_stats_report_configured();
+	ck_assert_uint_eq(said_len + reported_len, 0);
 }
 END_TEST
 
@@ -381,7 +426,11 @@ static void add(TCase *tc)
 	tcase_add_test(tc, to_a_file_that_cannot_be);
 	tcase_add_test(tc, to_a_full_disk);
 	tcase_add_test(tc, not_asked_for);
-	tcase_add_test(tc, standard_error_closed_at_exit);
+	tcase_add_test(tc, to_standard_error);
+	tcase_add_loop_test(tc, standard_error_is_gone, 0, 1);
+	tcase_add_loop_test(tc, standard_error_is_gone, 2, 3);
+	tcase_add_test(tc, both_are_gone);
+	tcase_add_test(tc, no_standard_error_at_start);
 }
 
 int main(void)
