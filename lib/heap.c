@@ -84,27 +84,16 @@ static size_t span_units(size_t size_bytes)
 	return nr_units;
 }
 
-static void *alloc_span(struct hs_span_pool *pool, size_t size_bytes,
-			size_t align, bool *zeroed)
+/* A block of whole units, or NULL. */
+static void *take_span(struct hs_span_pool *pool, size_t nr_units,
+		       size_t align_units, unsigned flags, bool *zeroed)
 {
-	size_t align_units = HS_MAX(align >> HS_UNIT_SHIFT, (size_t)1);
-	size_t nr_units, got_units;
-	unsigned flags = 0;
 	struct hs_unit *unit;
+	size_t got_units;
 	uint32_t first;
 
-	if (size_bytes > hs_arena.max_bytes)
-		return NULL;
-	nr_units = HS_MAX(hs_units_of(size_bytes), (size_t)1);
-	if (nr_units * HS_UNIT >= HS_SPAN_BIG_BYTES)
-		flags = HS_SPAN_BIG;
 	first = hs_span_alloc(pool, nr_units, align_units, flags, zeroed,
 			      &got_units);
-	if (first == HS_NO_UNIT) {
-		hs_heap_reclaim();
-		first = hs_span_alloc(pool, nr_units, align_units,
-				      flags | HS_SPAN_GROW, zeroed, &got_units);
-	}
 	if (first == HS_NO_UNIT)
 		return NULL;
 	unit = hs_unit_at(first);
@@ -115,14 +104,61 @@ static void *alloc_span(struct hs_span_pool *pool, size_t size_bytes,
 	return hs_unit_address(first);
 }
 
+static void *alloc_span(struct hs_span_pool *pool, size_t size_bytes,
+			size_t align, bool *zeroed)
+{
+	size_t align_units = HS_MAX(align >> HS_UNIT_SHIFT, (size_t)1);
+	size_t nr_units;
+	unsigned flags = 0;
+	void *block;
+
+	if (size_bytes > hs_arena.max_bytes)
+		return NULL;
+	nr_units = HS_MAX(hs_units_of(size_bytes), (size_t)1);
+	if (nr_units * HS_UNIT >= HS_SPAN_BIG_BYTES)
+		flags = HS_SPAN_BIG;
+	block = take_span(pool, nr_units, align_units, flags, zeroed);
+	if (block != NULL)
+		return block;
+	hs_heap_reclaim();
+	return take_span(pool, nr_units, align_units, flags | HS_SPAN_GROW,
+			 zeroed);
+}
+
+/*
+ * A block of @class from the heap that a young fork child has on base pages, or
+ * NULL.  What was inherited is not looked through for space.
+ */
+static void *alloc_young(struct hs_theap *heap, unsigned class, bool *zeroed)
+{
+	if (class < HS_NR_SMALL)
+		return hs_slab_alloc(heap, class, HS_SPAN_GROW, false, zeroed);
+	return take_span(heap->pool, hs_units_of(hs_classes[class].size_bytes),
+			 1, HS_SPAN_GROW, zeroed);
+}
+
+static bool is_young(const struct hs_theap *heap)
+{
+	return hs_unlikely(heap != NULL && heap->pool->id == HS_POOL_CHILD);
+}
+
 static void *alloc(size_t size_bytes, bool *zeroed)
 {
 	struct hs_theap *heap = hs_heap_thread_get();
+	void *block = NULL;
 
-	if (size_bytes <= HS_LARGE_MAX && (heap != NULL || hs_heap_map.base))
-		return alloc_small(heap, hs_class_of(size_bytes), zeroed);
 	if (size_bytes > PTRDIFF_MAX || hs_heap_map.base == 0)
 		return NULL;
+	if (is_young(heap)) {
+		if (size_bytes <= HS_LARGE_MAX)
+			block = alloc_young(heap, hs_class_of(size_bytes),
+					    zeroed);
+		if (block != NULL)
+			return block;
+		heap = hs_heap_thread_grow_up();
+	}
+	if (size_bytes <= HS_LARGE_MAX)
+		return alloc_small(heap, hs_class_of(size_bytes), zeroed);
 	return alloc_span(&hs_span_pools[HS_POOL_MAIN], size_bytes, 0, zeroed);
 }
 
@@ -166,6 +202,7 @@ void *hs_heap_memalign(size_t align, size_t size_bytes)
 {
 	struct hs_theap *heap;
 	unsigned class;
+	void *block;
 	bool zeroed;
 
 	if (align <= HS_HEAP_MIN_ALIGN)
@@ -174,6 +211,13 @@ void *hs_heap_memalign(size_t align, size_t size_bytes)
 	if (size_bytes > PTRDIFF_MAX || hs_heap_map.base == 0)
 		return NULL;
 	class = hs_class_of_aligned(size_bytes, align);
+	if (is_young(heap)) {
+		block = class < HS_NR_SMALL ? alloc_young(heap, class, &zeroed)
+					    : NULL;
+		if (block != NULL)
+			return block;
+		heap = hs_heap_thread_grow_up();
+	}
 	if (class < HS_NR_CLASSES)
 		return alloc_small(heap, class, &zeroed);
 	return alloc_span(&hs_span_pools[HS_POOL_MAIN], size_bytes, align,
@@ -314,26 +358,32 @@ void hs_heap_free(void *p)
 	free_block(unit, index);
 }
 
+/* Would a span for that size be as long?  A limit can make a big one end before
+ * its last slot does. */
+static bool fits_span(const struct hs_unit *unit, size_t size_bytes)
+{
+	return size_bytes <= hs_arena.max_bytes &&
+	       unit->nr_units >= hs_units_of(size_bytes) &&
+	       unit->nr_units <= span_units(size_bytes);
+}
+
 /* Would a request of that size and alignment have been given this block? */
 static bool size_matches(const struct hs_unit *unit, size_t size_bytes,
 			 size_t align)
 {
 	unsigned class = HS_NR_CLASSES;
 
-	if (unit->kind == HS_UNIT_SPAN && unit->pool == HS_POOL_BASE)
-		return size_bytes <= block_bytes(unit);
+	if (unit->kind == HS_UNIT_SPAN && unit->pool != HS_POOL_MAIN)
+		return size_bytes > HS_SMALL_MAX && fits_span(unit, size_bytes);
 	if (align > HS_HEAP_MIN_ALIGN)
 		class = hs_class_of_aligned(size_bytes, align);
 	else if (size_bytes <= HS_LARGE_MAX)
 		class = hs_class_of(size_bytes);
 	if (unit->kind != HS_UNIT_SPAN)
 		return class == unit->class;
-	if (class != HS_NR_CLASSES || size_bytes > block_bytes(unit))
+	if (class != HS_NR_CLASSES)
 		return false;
-	/* A limit can make a big block end before its last slot does. */
-	return unit->nr_units == span_units(HS_MAX(size_bytes, (size_t)1)) ||
-	       (unit->big && unit->nr_units >= hs_units_of(size_bytes) &&
-		unit->nr_units <= span_units(size_bytes));
+	return fits_span(unit, HS_MAX(size_bytes, (size_t)1));
 }
 
 void hs_heap_free_sized(void *p, size_t size_bytes, size_t align)
@@ -408,12 +458,11 @@ static void *realloc_span(struct hs_unit *unit, size_t size_bytes)
 	size_t new_units = span_units(size_bytes);
 	bool big = new_units * HS_UNIT >= HS_SPAN_BIG_BYTES;
 
-	if (size_bytes <= HS_LARGE_MAX || big != unit->big ||
-	    size_bytes > hs_arena.max_bytes)
-		return NULL;
-	if (big && unit->nr_units <= new_units &&
-	    unit->nr_units >= hs_units_of(size_bytes))
+	if (size_matches(unit, size_bytes, 0))
 		return hs_unit_address(hs_unit_number(unit));
+	if (size_bytes <= HS_LARGE_MAX || big != unit->big ||
+	    unit->pool != HS_POOL_MAIN || size_bytes > hs_arena.max_bytes)
+		return NULL;
 	return resize_span(unit, new_units);
 }
 

@@ -14,14 +14,17 @@
  * hugetlb VMA makes forks slower), at most this many slots. */
 #define GROW_SHARE 16
 #define GROW_MAX_SLOTS 32
-/* First mapping of the pool on base pages. */
+/* What the pools on base pages map at a time. */
 #define BASE_CHUNK_UNITS 16
+/* A fork child that has needed this much is no longer taken for short-lived. */
+#define CHILD_MAX_UNITS 64
 
 struct hs_heap_map hs_heap_map;
 struct hs_lock hs_span_lock = HS_LOCK_INIT(HS_RANK_SPAN);
 struct hs_span_pool hs_span_pools[HS_NR_POOLS] = {
 	[HS_POOL_MAIN] = { .id = HS_POOL_MAIN },
 	[HS_POOL_BASE] = { .id = HS_POOL_BASE },
+	[HS_POOL_CHILD] = { .id = HS_POOL_CHILD },
 };
 
 static uint64_t *dirty_map; /* a bit a unit */
@@ -30,10 +33,12 @@ static int64_t retained_reported;
 /* Leave the lock, and tell the gauge what has changed since. */
 static void span_unlock(void)
 {
-	int64_t now = (int64_t)(hs_span_pools[HS_POOL_MAIN].free_units +
-				hs_span_pools[HS_POOL_BASE].free_units);
-	int64_t delta = now - retained_reported;
+	int64_t now = 0, delta;
+	int i;
 
+	for (i = 0; i < HS_NR_POOLS; i++)
+		now += (int64_t)hs_span_pools[i].free_units;
+	delta = now - retained_reported;
 	retained_reported = now;
 	hs_lock_release(&hs_span_lock);
 	if (delta != 0)
@@ -104,8 +109,12 @@ int hs_span_init(void)
 
 uint32_t hs_span_top(void)
 {
-	return HS_MAX(hs_span_pools[HS_POOL_MAIN].top,
-		      hs_span_pools[HS_POOL_BASE].top);
+	uint32_t top = 0;
+	int i;
+
+	for (i = 0; i < HS_NR_POOLS; i++)
+		top = HS_MAX(top, hs_span_pools[i].top);
+	return top;
 }
 
 /*
@@ -357,7 +366,7 @@ static unsigned grow_policy(struct hs_span_pool *pool, size_t nr_units,
 	size_t want = flags & HS_SPAN_SLAB ? 0 : nr_units * HS_UNIT;
 	size_t most = GROW_MAX_SLOTS * (size_t)hs_units_per_slot();
 
-	if (pool->id == HS_POOL_BASE) {
+	if (pool->id != HS_POOL_MAIN) {
 		*roomy_units = HS_MAX(nr_units, (size_t)BASE_CHUNK_UNITS);
 		return HS_MAP_BASE | HS_MAP_EXACT;
 	}
@@ -379,6 +388,9 @@ static uint32_t grow_packed(struct hs_span_pool *pool, size_t nr_units,
 	size_t roomy, got = 0, ask;
 	unsigned map_flags;
 
+	if (pool->id == HS_POOL_CHILD &&
+	    pool->mapped_units + nr_units > CHILD_MAX_UNITS)
+		return HS_NO_UNIT;
 	map_flags = grow_policy(pool, nr_units, flags, &roomy);
 	if (map_flags == 0 &&
 	    grow_top(pool, nr_units, align_units, roomy, flags)) {

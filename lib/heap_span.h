@@ -5,8 +5,10 @@
  *
  * A pool maps slots from the arena, keeps free extents (joined across slots)
  * and hands out the lowest address of the best fitting size, so that high
- * slots drain and can be given back.  Two pools: the one everything uses, and
- * one on base pages for memory that the kernel writes behind our back.
+ * slots drain and can be given back.  Three pools: the one everything uses; one
+ * on base pages for memory that the kernel writes behind our back; and one of
+ * a few MiB, on base pages too, for the first blocks of a fork child, which in
+ * the free space of inherited huge pages would cost a copy of 2 MiB each.
  *
  * Invariants (hs_span_check)
  * 1. The free extents of a pool are disjoint, not adjacent to one another, and
@@ -27,7 +29,7 @@
 /* Exact up to 32 units, then eight a doubling up to 2^32. */
 #define HS_SPAN_BINS (32 + 27 * 8)
 
-enum { HS_POOL_MAIN, HS_POOL_BASE, HS_NR_POOLS };
+enum { HS_POOL_MAIN, HS_POOL_BASE, HS_POOL_CHILD, HS_NR_POOLS };
 
 /* Blocks from this size on start on a slot and own their slots. */
 #define HS_SPAN_BIG_BYTES (16 * HS_MIB)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "heap_thread.h"
 
+#include "config.h"
 #include "heap.h"
 #include "heap_large.h"
 #include "meta.h"
@@ -26,6 +27,7 @@ static HS_TLS bool exited;
 static struct hs_theap *heaps; /* all, newest first */
 static struct hs_theap *idle;
 static bool ready;
+static bool young; /* a fork child that has not needed much yet */
 
 struct hs_theap *hs_heap_first(void)
 {
@@ -53,21 +55,17 @@ static void make_shy(struct hs_theap *heap)
 			SHY_BYTES / hs_classes[cls].size_bytes, 1u);
 }
 
-/* An idle heap or a new one.  Locks: hs_registry_lock held. */
-static struct hs_theap *obtain(void)
+/* Locks: hs_registry_lock held. */
+static struct hs_theap *take_idle(const struct hs_span_pool *pool)
 {
-	struct hs_theap *heap = idle;
+	struct hs_theap **link = &idle, *heap;
 
-	if (heap == NULL) {
-		heap = hs_meta_alloc(sizeof(*heap), 64);
-		if (heap == NULL)
-			return NULL;
-		if (heaps != &hs_heap_shared)
-			make_shy(heap); /* not the only one */
-		registry_add(heap, &hs_span_pools[HS_POOL_MAIN]);
-		return heap;
-	}
-	idle = heap->next_idle;
+	while (*link != NULL && (*link)->pool != pool)
+		link = &(*link)->next_idle;
+	heap = *link;
+	if (heap == NULL)
+		return NULL;
+	*link = heap->next_idle;
 	heap->next_idle = NULL;
 	heap->idle = false;
 	if (heap->stale) {
@@ -76,6 +74,32 @@ static struct hs_theap *obtain(void)
 		hs_lock_release(&heap->lock);
 	}
 	return heap;
+}
+
+/* An idle heap or a new one.  Locks: hs_registry_lock held. */
+static struct hs_theap *obtain(struct hs_span_pool *pool)
+{
+	struct hs_theap *heap = take_idle(pool);
+
+	if (heap != NULL)
+		return heap;
+	heap = hs_meta_alloc(sizeof(*heap), 64);
+	if (heap == NULL)
+		return NULL;
+	if (heaps != &hs_heap_shared && pool->id == HS_POOL_MAIN)
+		make_shy(heap); /* not the only one */
+	registry_add(heap, pool);
+	return heap;
+}
+
+static void call_attach_hook(void)
+{
+	static HS_TLS bool attached;
+
+	if (attached || hs_heap_thread_attach_hook == NULL)
+		return;
+	attached = true;
+	hs_heap_thread_attach_hook();
 }
 
 struct hs_theap *hs_heap_thread_get(void)
@@ -90,12 +114,15 @@ struct hs_theap *hs_heap_thread_get(void)
 		registry_add(&hs_heap_shared, &hs_span_pools[HS_POOL_MAIN]);
 		ready = true;
 	}
-	heap = ready && !exited ? obtain() : NULL;
+	heap = NULL;
+	if (ready && !exited)
+		heap = obtain(
+			&hs_span_pools[young ? HS_POOL_CHILD : HS_POOL_MAIN]);
 	if (heap != NULL)
 		hs_theap_self = heap;
 	hs_lock_release(&hs_registry_lock);
-	if (heap != NULL && hs_heap_thread_attach_hook != NULL)
-		hs_heap_thread_attach_hook();
+	if (heap != NULL)
+		call_attach_hook();
 	return heap;
 }
 
@@ -131,6 +158,25 @@ void hs_heap_thread_exit(void)
 	drain(heap);
 	make_idle(heap);
 	hs_lock_release(&hs_registry_lock);
+}
+
+struct hs_theap *hs_heap_thread_grow_up(void)
+{
+	struct hs_theap *heap = hs_theap_self;
+	bool first;
+
+	hs_lock_acquire(&hs_registry_lock);
+	first = young;
+	young = false;
+	hs_theap_self = &hs_theap_none;
+	drain(heap);
+	make_idle(heap);
+	hs_lock_release(&hs_registry_lock);
+	/* Free huge pages that the parent shares would be copied before they
+	 * are written. */
+	if (first)
+		hs_span_release(&hs_span_pools[HS_POOL_MAIN], 0);
+	return hs_heap_thread_get();
 }
 
 bool hs_heap_reclaim(void)
@@ -205,6 +251,17 @@ bool hs_heap_prefork(bool skip)
 	return false;
 }
 
+/* Does this process, just forked, start with a heap of its own?  Not when the
+ * fork interrupted the heap: it goes on with the one it was in. */
+static bool starts_young(void)
+{
+	struct hs_theap *heap = hs_theap_self;
+
+	return heap != &hs_theap_none && heap->prefork_taken && span_taken &&
+	       heap->pool->id == HS_POOL_MAIN && heap->pool->huge &&
+	       hs_config->base_first_bytes != 0;
+}
+
 /* The heaps of threads that this process does not have go idle; they, and
  * what others had freed of ours, are put right when they are next used. */
 static void orphan_heaps(void)
@@ -212,6 +269,10 @@ static void orphan_heaps(void)
 	struct hs_theap *heap;
 
 	idle = NULL;
+	if (starts_young()) {
+		young = true;
+		hs_theap_self = &hs_theap_none;
+	}
 	for (heap = heaps; heap != NULL; heap = heap->next) {
 		heap->remote_head = NULL;
 		if (heap == hs_theap_self) {

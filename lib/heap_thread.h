@@ -8,6 +8,11 @@
  * objects are never given back.  free() alone does not make a heap: a thread
  * without one frees as a stranger.
  *
+ * Fork.  In a child whose heap is on huge pages a block from an inherited slab
+ * means a copy of 2 MiB when it is written to.  Most children need little
+ * before they execute something or end: they start with a heap of their own on
+ * base pages, and the inherited one lies idle until that is not enough.
+ *
  * Locks: hs_registry_lock (HS_RANK_REGISTRY).
  */
 #ifndef HS_HEAP_THREAD_H
@@ -26,6 +31,10 @@ extern struct hs_theap hs_heap_shared;
 
 /* This thread's heap, attached if need be, or NULL: use hs_heap_shared. */
 struct hs_theap *hs_heap_thread_get(void);
+
+/* This thread's heap is that of a young fork child, and cannot grow: take over
+ * what was inherited.  What hs_heap_thread_get() returns then. */
+struct hs_theap *hs_heap_thread_grow_up(void);
 
 /* Empty what can be emptied before new memory is mapped: this thread's heap,
  * the idle ones, the shared slabs.  True when units were freed.  Locks: none

@@ -10,6 +10,7 @@
 #include "heap_model.h"
 
 #include "fork.h"
+#include "heap_span.h"
 #include "region.h"
 
 #define NR_THREADS 4
@@ -332,6 +333,101 @@ START_TEST(fork_while_others_allocate)
 }
 END_TEST
 
+#define NR_SLOTS 64
+
+static bool slot_was_used[NR_SLOTS];
+
+static bool is_new_slot(const void *p)
+{
+	size_t slot = ((uintptr_t)p - hs_arena.base) >> hs_arena.slot_shift;
+
+	return slot < NR_SLOTS && !slot_was_used[slot];
+}
+
+/* A child's first blocks are not in slots that it shares; what it inherited
+ * can be freed all the same.  0, or which check failed. */
+static int young_child(struct block *mine, unsigned nr)
+{
+	unsigned i;
+	char *p;
+
+	for (i = 0; i < 40; i++) {
+		p = hs_heap_malloc(i * 37);
+		if (!is_new_slot(p))
+			return 10;
+		hs_heap_free_sized(p, i * 37, 0);
+	}
+	p = hs_heap_calloc(100000);
+	if (!is_new_slot(p) || hs_heap_realloc(p, 100001) != p)
+		return 11;
+	hs_heap_free_sized(p, 100001, 0);
+	p = hs_heap_malloc(700);
+	for (i = 0; i < nr / 2; i++)
+		hs_heap_free(mine[i].p);
+	if (hs_heap_check() != 0)
+		return 12;
+	/* Too much for a short life: what was inherited is taken over. */
+	for (i = 0; i < 3000; i++)
+		if (hs_heap_malloc(3000) == NULL)
+			return 13;
+	if (hs_span_pools[HS_POOL_CHILD].mapped_units * HS_UNIT > 4 * HS_MIB)
+		return 13;
+	hs_heap_free(p);
+	for (i = nr / 2; i < nr; i++)
+		hs_heap_free(mine[i].p);
+	return hs_heap_check() ? 14 : 0;
+}
+
+static int run_fork(int (*child)(struct block *, unsigned), struct block *mine,
+		    unsigned nr)
+{
+	int status;
+	pid_t pid;
+
+	hs_fork_prepare();
+	pid = fork();
+	if (pid == 0) {
+		hs_fork_child();
+		_exit(child(mine, nr));
+	}
+	hs_fork_parent();
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+/* Its own child, while it is young, goes on with the same pages. */
+static int young_parent(struct block *mine, unsigned nr)
+{
+	char *p = hs_heap_malloc(64);
+	int ret;
+
+	if (!is_new_slot(p))
+		return 20;
+	ret = run_fork(young_child, mine, nr);
+	hs_heap_free(p);
+	return ret ? ret : young_child(mine, nr);
+}
+
+START_TEST(young_children)
+{
+	static struct block mine[3000];
+	size_t i;
+
+	heap_test_init();
+	for (i = 0; i < 3000; i++)
+		mine[i].p = hs_heap_malloc(i % 2 ? 2000 : 70);
+	hs_heap_free(hs_heap_malloc(3 * HS_MIB));
+	for (i = 0; i < NR_SLOTS; i++)
+		slot_was_used[i] =
+			hs_slot_state(&hs_arena.slots[i]) != HS_SLOT_FREE;
+	ck_assert_int_eq(run_fork(young_child, mine, 3000), 0);
+	ck_assert_int_eq(run_fork(young_parent, mine, 3000), 0);
+	for (i = 0; i < 3000; i++)
+		hs_heap_free(mine[i].p);
+	assert_all_free();
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, trade);
@@ -339,6 +435,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, threads_share_slabs);
 	tcase_add_test(tc, free_without_a_heap);
 	tcase_add_test(tc, fork_while_others_allocate);
+	tcase_add_test(tc, young_children);
 }
 
 int main(void)
