@@ -1,0 +1,44 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# RLIMIT_MEMLOCK 0 and mlockall, by root and by an ordinary user: the pool is
+# not drained by memory that nobody touched, mlockall answers as it does bare,
+# and the same can be allocated.
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/lib/pool.sh"
+. "$top_srcdir/tests/lib/shortage.sh"
+
+need_root
+need_command prlimit util-linux
+need_command setpriv util-linux
+rows_begin
+mib=$((1024 * 1024))
+cp "$HS_TEST_LIB" "$shortage_heap" "$rows_dir/" || exit 1
+# libtool's wrapper is no program: take what it runs.
+[ ! -x "$(dirname "$shortage_heap")/.libs/shortage_heap" ] ||
+	cp "$(dirname "$shortage_heap")/.libs/shortage_heap" "$rows_dir/"
+chmod 755 "$rows_dir"/*
+user="setpriv --reuid=65534 --regid=65534 --clear-groups"
+
+need_pool_exactly 60
+row "RLIMIT_MEMLOCK 0 at start" --wrap "prlimit --memlock=0" --huge -- --mib 80
+row "RLIMIT_MEMLOCK 0 set" --huge -- --mib 80 --start memlock=0
+for how in current future all onfault; do
+	row "mlockall $how at start" -- --mib 80 --start mlockall=$how
+	row "mlockall $how in the middle" -- --mib 80 --middle mlockall=$how
+	row "mlockall $how, threads and fork" -- --mib 40 --threads 4 --fork \
+		--middle mlockall=$how
+done
+
+row_lib=$rows_dir/libhugeshim.so
+row_program=$rows_dir/shortage_heap
+for lock in 0 16 64 200; do
+	for how in current future all; do
+		for when in start middle; do
+			row "user, RLIMIT_MEMLOCK $lock MiB, mlockall $how ($when)" \
+				--percent 90 --wrap \
+				"prlimit --memlock=$((lock * mib)) $user" -- \
+				--mib 24 --ops 600 --greedy 200000 --$when \
+				mlockall=$how --middle data=$((300 * mib))
+		done
+	done
+done
+rows_end
