@@ -293,7 +293,10 @@ static void decay(struct hs_span_pool *pool, size_t nr_units)
 		return;
 	if (nr_units < hs_units_per_slot() && (++pool->ticks & 15) != 0)
 		return;
-	now = now_ms();
+	/* A filter that allows malloc's calls need not allow the clock's. */
+	if (hs_config->decay_ms > 0 && hs_region_is_restricted())
+		return;
+	now = hs_config->decay_ms > 0 ? now_ms() : 0;
 	if (pool->period_start_ms == 0)
 		pool->period_start_ms = now;
 	if (now - pool->period_start_ms < hs_config->decay_ms)

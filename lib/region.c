@@ -10,6 +10,7 @@
 #include "log.h"
 #include "region_internal.h"
 #include "rescue.h"
+#include "stats.h"
 #include "sys.h"
 
 #define PLACE_TRIES 64
@@ -564,6 +565,7 @@ void hs_region_restrict(void)
 	hs_lock_acquire(&hs_region_lock);
 	hs_region.restricted = true;
 	hs_lock_release(&hs_region_lock);
+	hs_stats_restrict();
 }
 
 int hs_region_check(void)

@@ -163,6 +163,10 @@ void hs_region_unreserve(bool settle);
 /* A seccomp filter is going on: from now on only calls that malloc makes. */
 void hs_region_restrict(void);
 
+/* A seccomp filter is on, announced or found in /proc: calls that malloc does
+ * not make may kill.  Locks: takes hs_region_lock once, unless it is held. */
+bool hs_region_is_restricted(void);
+
 /* Validate every invariant that can be; for tests. 0 or the number of the
  * invariant that does not hold. */
 int hs_region_check(void);

@@ -19,6 +19,36 @@ static struct {
 	size_t max_vmas;
 } policy;
 
+static bool probe_says_restricted(void)
+{
+	bool mine = hs_lock_is_mine(&hs_region_lock);
+	bool filtered;
+
+	if (!mine)
+		hs_lock_acquire(&hs_region_lock);
+	filtered = hs_probe_run()->seccomp && !hs_config->trust_seccomp;
+	if (!mine)
+		hs_lock_release(&hs_region_lock);
+	return filtered;
+}
+
+bool hs_region_is_restricted(void)
+{
+	enum { UNKNOWN, NO, YES };
+	static _Atomic int found;
+
+	if (hs_region.restricted)
+		return true;
+	/* Pool pages are in use only where the probe found no filter. */
+	if (policy.usable)
+		return false;
+	if (atomic_load_explicit(&found, memory_order_relaxed) == UNKNOWN)
+		atomic_store_explicit(&found,
+				      probe_says_restricted() ? YES : NO,
+				      memory_order_relaxed);
+	return atomic_load_explicit(&found, memory_order_relaxed) == YES;
+}
+
 static enum hs_stats_counter refused_by_config(void)
 {
 	if (!hs_config->enabled || !hs_config->heap ||

@@ -101,7 +101,9 @@ static void say_why(enum hs_stats_counter reason)
 {
 	enum hs_log_level level = HS_LOG_WARN;
 
-	if (hs_log_level() < HS_LOG_WARN && stderr_is_terminal())
+	/* A filter may kill for the question alone. */
+	if (hs_log_level() < HS_LOG_WARN &&
+	    reason != HS_STAT_FALLBACK_SECCOMP && stderr_is_terminal())
 		level = HS_LOG_ERROR;
 	hs_log(level, "falling back to smaller pages: %s",
 	       counter_text[reason]);

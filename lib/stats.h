@@ -72,6 +72,10 @@ void hs_stats_fallback(enum hs_stats_counter reason);
 
 void hs_stats_postfork_child(void);
 
+/* A seccomp filter is going on: the report's file is opened now, and nothing
+ * is opened later. */
+void hs_stats_restrict(void);
+
 /* After hs_config_init(): where the report goes to standard error, keep a
  * close-on-exec copy of it; programs that close it at exit are many.  What
  * descriptor 2 becomes later gets no report. */

@@ -24,6 +24,7 @@ struct report {
 /* Fields of /proc/self/status; SIZE_MAX where it has none. */
 struct process {
 	char name[32];
+	int pid;
 	size_t rss_bytes;
 	size_t hugetlb_bytes;
 };
@@ -146,28 +147,50 @@ static void status_name(const char *status, char *name, size_t size)
 	name[len] = '\0';
 }
 
-static void read_process(struct process *process)
+/* From now on a filter may kill for a file that is opened. */
+static bool restricted;
+static int kept_file = -1; /* the report's, opened before */
+
+/* Under a filter that was there before the start, these calls were ld.so's,
+ * too; getpid() was not. */
+static size_t read_status(char *buf, size_t size)
 {
-	char status[2048];
 	size_t len = 0;
 	ssize_t n;
 	int fd;
 
+	if (restricted)
+		return 0;
+	fd = hs_sys.open("/proc/self/status", O_RDONLY | O_NOCTTY, 0);
+	if (fd < 0)
+		return 0;
+	while (len < size - 1 &&
+	       (n = hs_sys.read(fd, buf + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	hs_sys.close(fd);
+	buf[len] = '\0';
+	return len;
+}
+
+static void read_process(struct process *process)
+{
+	char status[2048];
+	size_t pid;
+
 	memcpy(process->name, "?", 2);
 	process->rss_bytes = SIZE_MAX;
 	process->hugetlb_bytes = SIZE_MAX;
-	fd = hs_sys.open("/proc/self/status", O_RDONLY | O_NOCTTY, 0);
-	if (fd < 0)
+	process->pid = 0;
+	if (read_status(status, sizeof(status)) == 0) {
+		if (!restricted)
+			process->pid = hs_sys.getpid();
 		return;
-	while (len < sizeof(status) - 1 &&
-	       (n = hs_sys.read(fd, status + len, sizeof(status) - 1 - len)) >
-		       0)
-		len += (size_t)n;
-	hs_sys.close(fd);
-	status[len] = '\0';
+	}
 	status_name(status, process->name, sizeof(process->name));
 	process->rss_bytes = status_bytes(status, "\nVmRSS:");
 	process->hugetlb_bytes = status_bytes(status, "\nHugetlbPages:");
+	pid = status_bytes(status, "\nPid:");
+	process->pid = pid == SIZE_MAX ? hs_sys.getpid() : (int)(pid / HS_KIB);
 }
 
 /* A first touch that finds its huge page is between the program and the
@@ -289,12 +312,12 @@ static void report_text(struct report *r, const struct process *process,
 		put(r,
 		    "%s: %s (pid %d) is too small for huge pages: %s of "
 		    "heap at most\n",
-		    hs_version, process->name, hs_sys.getpid(),
+		    hs_version, process->name, process->pid,
 		    human(relaxed(&hs_stats.largest_heap), size, sizeof(size)));
 		return;
 	}
 	put(r, "%s: %s (pid %d), huge pages of %s%s\n", hs_version,
-	    process->name, hs_sys.getpid(),
+	    process->name, process->pid,
 	    human(page_size_bytes(), size, sizeof(size)),
 	    hs_config->enabled ? "" : ", off");
 	text_gauges(r, usage);
@@ -353,7 +376,7 @@ static void report_json(struct report *r, const struct process *process,
 	put(r, ",\"program\":");
 	put_json_string(r, process->name);
 	put(r, ",\"pid\":%d,\"enabled\":%s,\"page_size_bytes\":%zu",
-	    hs_sys.getpid(), hs_config->enabled ? "true" : "false",
+	    process->pid, hs_config->enabled ? "true" : "false",
 	    page_size_bytes());
 	put(r, ",\"memory\":{");
 	for (i = 0; i < HS_STAT_NR_GAUGES; i++)
@@ -417,28 +440,38 @@ static int expand_path(const char *path, char *buf, size_t size)
 	return *path == '\0' ? 0 : -ENAMETOOLONG;
 }
 
+/* The name that was made of @path is left in @name. */
+static int open_report(const char *path, char *name, size_t size)
+{
+	int fd = expand_path(path, name, size);
+
+	if (fd != 0)
+		return fd;
+	return hs_sys.open(name,
+			   O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY |
+				   O_NONBLOCK,
+			   0644);
+}
+
 static void report_to_file(const char *path, bool json)
 {
-	char name[1024 + 32];
+	char name[1024 + 32] = "";
 	ssize_t n;
-	int fd;
+	int fd = kept_file;
 
-	fd = expand_path(path, name, sizeof(name));
-	if (fd == 0)
-		fd = hs_sys.open(name,
-				 O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY |
-					 O_NONBLOCK,
-				 0644);
+	if (!restricted)
+		fd = open_report(path, name, sizeof(name));
 	if (fd < 0) {
 		hs_log(HS_LOG_ERROR, "%s: cannot write the report (error %d)",
-		       name, -fd);
+		       name[0] ? name : path, -fd);
 		return;
 	}
 	n = write_report(fd, json);
-	hs_sys.close(fd);
+	if (!restricted)
+		hs_sys.close(fd);
 	if (n < 0)
 		hs_log(HS_LOG_ERROR, "%s: cannot write the report (error %d)",
-		       name, (int)-n);
+		       name[0] ? name : path, (int)-n);
 }
 
 /*
@@ -495,6 +528,24 @@ static void report_to_stderr(bool json)
 		write_report(2, json);
 	else if (is_stderr(at_start.copy))
 		write_report(at_start.copy, json);
+}
+
+void hs_stats_restrict(void)
+{
+	const char *path = hs_config->stats_path;
+	char name[1024 + 32];
+	int fd;
+
+	if (restricted)
+		return;
+	restricted = true;
+	if (path == NULL || strcmp(path, "-") == 0)
+		return;
+	fd = open_report(path, name, sizeof(name));
+	if (fd < 0)
+		return;
+	kept_file = hs_sys.dup_cloexec(fd, KEPT_LOWEST);
+	hs_sys.close(fd);
 }
 
 void hs_stats_report_configured(void)

@@ -9,6 +9,7 @@
 #include "lock.h"
 #include "preload/call.h"
 #include "raw.h"
+#include "region.h"
 #include "rescue.h"
 #include "sys.h"
 
@@ -95,7 +96,7 @@ void hs_altstack_attach(void)
 	stack_t now;
 
 	if (!SUPPORTED || mine != NULL || !hs_call_active() ||
-	    set(NULL, &now) != 0 || !(now.ss_flags & SS_DISABLE))
+	    hs_region_is_restricted() || set(NULL, &now) != 0 || !(now.ss_flags & SS_DISABLE))
 		return;
 	mine = take_free();
 	if (mine == NULL)
@@ -110,7 +111,8 @@ void hs_altstack_detach(void)
 	struct head *h = mine;
 	stack_t now;
 
-	if (h == NULL)
+	/* A filter that does not know the call: it stays the thread's. */
+	if (h == NULL || hs_region_is_restricted())
 		return;
 	if (set(NULL, &now) == 0 && now.ss_sp == h->base) {
 		memset(&now, 0, sizeof(now));

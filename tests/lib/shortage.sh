@@ -50,9 +50,15 @@ row_counter() { # FILE KEYS
 
 row_run_shim() {
 	if [ "$row_preload" = with ]; then
-		env HUGESHIM_STATS=- HUGESHIM_STATS_FORMAT=json \
-			$row_env WITH_PRELOAD="$row_lib" \
-			$row_wrap "$row_program" "$@" 9>&-
+		# To a file: a copy of standard error takes one call more.
+		rm -f "$rows_dir/report"
+		env HUGESHIM_STATS="$rows_dir/report" \
+			HUGESHIM_STATS_FORMAT=json $row_env \
+			WITH_PRELOAD="$row_lib" $row_wrap "$row_program" "$@" \
+			9>&-
+		row_status=$?
+		cat "$rows_dir/report" >&2
+		return $row_status
 	else
 		$row_wrap env LD_PRELOAD="$row_lib" HUGESHIM_STATS=- \
 			HUGESHIM_STATS_FORMAT=json $row_env \

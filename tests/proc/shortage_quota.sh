@@ -8,8 +8,8 @@
 need_root
 rows_begin
 mib=$((1024 * 1024))
-size_name=$(pool_huge_bytes | awk '{
-	print $1 >= 1073741824 ? $1 / 1073741824 "GB" : $1 / 1048576 "MB" }')
+size_name=$(($(pool_huge_bytes) / mib))MB
+[ "$size_name" != 1024MB ] || size_name=1GB
 
 # The group, with the limit in bytes; empty where there is none to be had.
 cgroup_make() { # BYTES

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # seccomp filters that allow what the bare program needs and kill for anything
 # else, on before the start and installed by the program; and one that refuses
-# madvise, mprotect and prctl.
+# madvise, mremap and prctl.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/lib/pool.sh"
 . "$top_srcdir/tests/lib/shortage.sh"
 

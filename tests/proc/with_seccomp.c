@@ -3,7 +3,7 @@
  * with_seccomp SET COMMAND...: install a filter (see seccomp_filter.h) and
  * execute the command, which starts with the filter on.
  *
- * SET may be "errno", which allows everything but makes madvise, mprotect and
+ * SET may be "errno", which allows everything but makes madvise, mremap and
  * prctl fail with EPERM, as careful sandboxes do.  WITH_PRELOAD in the
  * environment becomes the command's LD_PRELOAD.
  */
@@ -13,7 +13,7 @@
 
 static void install_errno(void)
 {
-	static const unsigned calls[] = { __NR_madvise, __NR_mprotect,
+	static const unsigned calls[] = { __NR_madvise, __NR_mremap,
 					  __NR_prctl };
 	struct sock_filter code[16];
 	struct sock_fprog prog = { .filter = code };
