@@ -18,6 +18,6 @@ for seed in 1 2; do
 	*" inside 0") fail "no signal found the program in the heap" ;;
 	esac
 done
-for what in altstack thread context clone; do
+for what in altstack thread context clone switch; do
 	fork_run "stack in the heap, $what" "$stacks" $what
 done

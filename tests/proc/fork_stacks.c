@@ -10,6 +10,8 @@
  *              get signals and are preempted
  *   context    makecontext() on heap blocks; fork on such a stack
  *   clone      clone(CLONE_VM) on a heap block
+ *   switch     a stack that is switched to by instructions, as coroutine
+ *              libraries do, with nothing for a wrapper to see
  *
  * Exit status: 0, 1 with a line, or 77.
  */
@@ -230,6 +232,52 @@ static void case_clone(void)
 	clean(stack);
 }
 
+/* Runs on a heap block; reads into it, forks on it. */
+static void switched(void)
+{
+	volatile unsigned char local[3000];
+	struct hs_t_gate end, data;
+	pid_t pid, other;
+
+	memset((unsigned char *)local, 5, sizeof(local));
+	hs_t_gate_open(&data);
+	pid = holder(&end);
+	HS_T_CHECK(write(data.fd[1], "0123456789", 10) == 10);
+	HS_T_CHECK(read(data.fd[0], (char *)local + 100, 10) == 10);
+	HS_T_CHECK(local[109] == '9' && local[110] == 5);
+	other = fork();
+	HS_T_CHECK(other >= 0);
+	memset((unsigned char *)local, 6, sizeof(local));
+	blocks_rewrite(&set, &rng);
+	if (other == 0)
+		_exit(local[7] == 6 && blocks_verify(&set) ? 0 : 6);
+	HS_T_WAIT_OK(other);
+	raise(SIGUSR1);
+	HS_T_CHECK(local[2999] == 6 && blocks_verify(&set));
+	release(&end, pid);
+	hs_t_gate_close(&data);
+}
+
+static void case_switch(void)
+{
+#ifdef __x86_64__
+	struct sigaction sa = { .sa_handler = on_signal };
+	unsigned char *stack = stack_block();
+	void *top = (void *)(((uintptr_t)stack + STACK) & ~(uintptr_t)63);
+
+	HS_T_CHECK(sigaction(SIGUSR1, &sa, NULL) == 0);
+	__asm__ volatile("mov %%rsp, %%rbx\n\t"
+			 "mov %0, %%rsp\n\t"
+			 "call *%1\n\t"
+			 "mov %%rbx, %%rsp"
+			 :
+			 : "r"(top), "r"(switched)
+			 : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8",
+			   "r9", "r10", "r11", "cc", "memory");
+	clean(stack);
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -238,7 +286,8 @@ int main(int argc, char **argv)
 	} cases[] = { { "altstack", case_altstack },
 		      { "thread", case_thread },
 		      { "context", case_context },
-		      { "clone", case_clone } };
+		      { "clone", case_clone },
+		      { "switch", case_switch } };
 	bool any = false;
 
 	rng.state = hs_t_seed(1);

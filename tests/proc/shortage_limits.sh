@@ -35,8 +35,9 @@ for limit in as data; do
 		--mib 40 --threads 4 --fork
 done
 
-# RLIMIT_AS below what is in use: not one more mapping, but what was freed can
-# be had again.
-row "RLIMIT_AS below what is in use" -- --mib 60 --ops 4000 --start as=1000000000 \
-	--middle as=$((100 * mib))
+# Below what was in use before: what was freed can be had again.
+row "RLIMIT_AS of twice the live memory" -- --mib 60 --ops 4000 \
+	--start as=1000000000 --middle as=$((120 * mib))
+row "RLIMIT_AS that does not suffice" --spare 8 -- --mib 60 --ops 4000 \
+	--start as=1000000000 --middle as=$((100 * mib))
 rows_end
