@@ -544,7 +544,7 @@ void hs_stats_restrict(void)
 	fd = open_report(path, name, sizeof(name));
 	if (fd < 0)
 		return;
-	kept_file = hs_sys.dup_cloexec(fd, KEPT_LOWEST);
+	kept_file = hs_sys.dup_cloexec(fd, COPY_LOWEST);
 	hs_sys.close(fd);
 }
 
