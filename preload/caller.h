@@ -17,10 +17,11 @@
 
 #include "base.h"
 
-/* Streams and directories: FILE (552 bytes), stream buffers (st_blksize),
- * directory buffers (32 KiB and a header).  Smaller blocks are strings and
- * list nodes that libc fills itself. */
-#define HS_CALLER_MIN_BYTES ((size_t)512)
+/* Streams and directories: FILE with its one-byte buffer (472 bytes; 552 in
+ * older releases), stream buffers (st_blksize), directory buffers (32 KiB and
+ * a header).  Smaller blocks are strings and list nodes that libc fills
+ * itself. */
+#define HS_CALLER_MIN_BYTES ((size_t)464)
 #define HS_CALLER_MAX_BYTES ((size_t)64 << 10)
 
 extern uintptr_t hs_caller_libc_start;

@@ -3,6 +3,7 @@
  * allocators: from libc's own malloc, from another namespace's libc. */
 #include "tests/proc/both.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -195,12 +196,63 @@ static void blocks_that_libc_makes(void)
 	free(text);
 }
 
+/* Of the mapping that holds @p: pages of the base size, no THP advised. */
+static bool on_base_pages(const void *p)
+{
+	FILE *in = fopen("/proc/self/smaps", "r");
+	unsigned long start, end;
+	bool inside = false, base = false;
+	char line[512];
+	long kib;
+
+	HS_T_CHECK(in);
+	while (fgets(line, sizeof(line), in)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			inside = (uintptr_t)p >= start && (uintptr_t)p < end;
+		if (inside && sscanf(line, "KernelPageSize: %ld", &kib) == 1)
+			base = kib * 1024 == sysconf(_SC_PAGESIZE);
+		if (inside && !strncmp(line, "VmFlags:", 8)) {
+			fclose(in);
+			return base && !strstr(line, " hg");
+		}
+	}
+	HS_T_CHECK(false, "%p is not in smaps", p);
+	return false;
+}
+
+/* The kernel writes them in calls of libc's that nobody can wrap. */
+static void streams_are_on_base_pages(void)
+{
+	const char *backing = getenv("HUGESHIM_BACKING");
+	char *bulk = malloc(64 << 20), *line = NULL;
+	size_t room = 0;
+	int i;
+
+	memset(bulk, 1, 64 << 20);
+	if (backing && !strcmp(backing, "auto"))
+		HS_T_CHECK(!on_base_pages(bulk + (32 << 20)));
+	for (i = 0; i < 20; i++) {
+		FILE *in = fopen("/proc/self/status", "r");
+		DIR *dir = opendir("/proc/self");
+
+		HS_T_CHECK(in && dir && readdir(dir));
+		HS_T_CHECK(getline(&line, &room, in) > 0);
+		HS_T_CHECK(on_base_pages(in) && on_base_pages(dir));
+		HS_T_CHECK(on_base_pages(in->_IO_buf_base));
+		closedir(dir);
+		fclose(in);
+	}
+	free(line);
+	free(bulk);
+}
+
 const struct hs_t_case hs_t_cases[] = {
 	{ "constructors", constructors, false },
 	{ "load_and_unload", load_and_unload, false },
 	{ "blocks_of_libc", blocks_of_libc, false },
 	{ "another_namespace", another_namespace, false },
 	{ "blocks_that_libc_makes", blocks_that_libc_makes, false },
+	{ "streams_are_on_base_pages", streams_are_on_base_pages, true },
 	{ NULL, NULL, false },
 };
 
