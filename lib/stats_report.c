@@ -524,7 +524,9 @@ static void report_to_stderr(bool json)
 {
 	if (at_start.copy < 0)
 		return; /* there was none */
-	if (is_stderr(2))
+	if (restricted) /* no question is safe: see hs_stats_restrict() */
+		write_report(at_start.copy, json);
+	else if (is_stderr(2))
 		write_report(2, json);
 	else if (is_stderr(at_start.copy))
 		write_report(at_start.copy, json);
@@ -539,6 +541,8 @@ void hs_stats_restrict(void)
 	if (restricted)
 		return;
 	restricted = true;
+	if (at_start.copy >= 0 && !is_stderr(at_start.copy))
+		at_start.copy = -1;
 	if (path == NULL || strcmp(path, "-") == 0)
 		return;
 	fd = open_report(path, name, sizeof(name));
