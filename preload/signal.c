@@ -19,6 +19,7 @@
 #include "preload/real.h"
 #include "preload/start.h"
 #include "raw.h"
+#include "region.h"
 #include "rescue.h"
 #include "sys.h"
 
@@ -431,12 +432,15 @@ static void own_memory(void)
 		wiped_on_fork = p;
 	}
 	*p = 1;
-	atomic_store(&owner_pid, hs_sys.getpid());
+	if (!hs_region_is_restricted())
+		atomic_store(&owner_pid, hs_sys.getpid());
 }
 
 static bool is_vfork_child(void)
 {
-	if (wiped_on_fork == NULL || hs_sys.getpid() == owner_pid)
+	/* Under a filter it cannot be asked. */
+	if (wiped_on_fork == NULL || hs_region_is_restricted() ||
+	    hs_sys.getpid() == owner_pid)
 		return false;
 	if (*wiped_on_fork != 0)
 		return true;
