@@ -96,7 +96,8 @@ void hs_altstack_attach(void)
 	stack_t now;
 
 	if (!SUPPORTED || mine != NULL || !hs_call_active() ||
-	    hs_region_is_restricted() || set(NULL, &now) != 0 || !(now.ss_flags & SS_DISABLE))
+	    hs_region_is_restricted() || set(NULL, &now) != 0 ||
+	    !(now.ss_flags & SS_DISABLE))
 		return;
 	mine = take_free();
 	if (mine == NULL)

@@ -416,11 +416,14 @@ static void handler(int sig, siginfo_t *info, void *context)
 /* --- whose memory is this? ---------------------------------------------- */
 
 static _Atomic int owner_pid;
-static uint32_t *wiped_on_fork; /* 0 in a child that has its own memory */
+
+/* A page: 0 in a child that has its own memory. */
+enum { MEMORY_UNSEEN_FORK, MEMORY_OWN, MEMORY_CANNOT_TELL };
+static uint32_t *memory_mark;
 
 static void own_memory(void)
 {
-	uint32_t *p = wiped_on_fork;
+	uint32_t *p = memory_mark;
 
 	if (p == NULL) {
 		p = hs_sys.mmap(NULL, hs_sys_page_size(),
@@ -429,22 +432,26 @@ static void own_memory(void)
 		if (hs_sys_is_err(p))
 			return;
 		hs_sys.madvise(p, hs_sys_page_size(), MADV_WIPEONFORK);
-		wiped_on_fork = p;
+		memory_mark = p;
 	}
-	*p = 1;
-	if (!hs_region_is_restricted())
-		atomic_store(&owner_pid, hs_sys.getpid());
+	/* A filter may not know getpid(2). */
+	if (hs_region_is_restricted()) {
+		*p = MEMORY_CANNOT_TELL;
+		return;
+	}
+	*p = MEMORY_OWN;
+	atomic_store(&owner_pid, hs_sys.getpid());
 }
 
 static bool is_vfork_child(void)
 {
-	/* Under a filter it cannot be asked. */
-	if (wiped_on_fork == NULL || hs_region_is_restricted() ||
-	    hs_sys.getpid() == owner_pid)
+	if (memory_mark == NULL || hs_region_is_restricted() ||
+	    *memory_mark == MEMORY_CANNOT_TELL ||
+	    hs_sys.getpid() == atomic_load(&owner_pid))
 		return false;
-	if (*wiped_on_fork != 0)
+	if (*memory_mark == MEMORY_OWN)
 		return true;
-	own_memory(); /* a fork that nobody saw */
+	own_memory();
 	return false;
 }
 
