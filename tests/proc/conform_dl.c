@@ -43,14 +43,17 @@ static void constructors(void)
 
 /* --- dlopen ------------------------------------------------------------- */
 
-static char *module_path(void)
+static void *load_module(const char *name)
 {
-	static char path[4096];
 	const char *top = getenv("HS_BUILDDIR");
+	char path[4096];
+	void *handle;
 
-	snprintf(path, sizeof(path), "%s/tests/proc/.libs/alloc_module.so",
-		 top ? top : ".");
-	return path;
+	snprintf(path, sizeof(path), "%s/tests/proc/.libs/%s.so",
+		 top ? top : ".", name);
+	handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	HS_T_CHECK(handle, "%s", dlerror());
+	return handle;
 }
 
 static void *use_thread_slot(void *function)
@@ -68,9 +71,8 @@ static void load_and_unload(void)
 	int i;
 
 	for (i = 0; i < 100; i++) {
-		void *handle = dlopen(module_path(), RTLD_NOW);
+		void *handle = load_module("alloc_module");
 
-		HS_T_CHECK(handle, "%s", dlerror());
 		text = (char *(*)(void))dlsym(handle, "alloc_module_text");
 		release = (void (*)(char *))dlsym(handle,
 						  "alloc_module_release");
@@ -89,6 +91,16 @@ static void load_and_unload(void)
 	}
 	free(kept);
 	HS_T_CHECK(!dlopen("/no/such/library.so", RTLD_NOW) && dlerror());
+}
+
+/* A C++ library in a C program: operator new finds whose exception to throw.
+ */
+static void cxx_library(void)
+{
+	int (*throws)(void) = (int (*)(void))dlsym(load_module("cxx_module"),
+						   "cxx_module_throws");
+
+	HS_T_CHECK(throws && throws() == 2);
 }
 
 /* --- blocks that are not the library's ---------------------------------- */
@@ -249,6 +261,7 @@ static void streams_are_on_base_pages(void)
 const struct hs_t_case hs_t_cases[] = {
 	{ "constructors", constructors, false },
 	{ "load_and_unload", load_and_unload, false },
+	{ "cxx_library", cxx_library, false },
 	{ "blocks_of_libc", blocks_of_libc, false },
 	{ "another_namespace", another_namespace, false },
 	{ "blocks_that_libc_makes", blocks_that_libc_makes, false },

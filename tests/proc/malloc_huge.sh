@@ -6,7 +6,7 @@
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/lib/pool.sh"
 
 programs="conform_api conform_realloc conform_thread conform_fork conform_dl
-conform_cxx conform_cxx_replaced conform_jemalloc"
+conform_cxx conform_cxx_replaced conform_jemalloc conform_own_malloc"
 HS_BUILDDIR=${HS_BUILDDIR-$top_builddir}
 export HS_BUILDDIR
 
