@@ -11,6 +11,7 @@
 
 static char pool[64 << 20] __attribute__((aligned(16)));
 static size_t used, calls;
+static void *volatile sink;
 
 static bool is_ours(const void *p)
 {
@@ -103,7 +104,7 @@ static void everything_comes_from_it()
 	bool caught = false;
 	volatile size_t n = sizeof(pool);
 	try {
-		delete[] new char[n];
+		sink = ::operator new[](n);
 	} catch (const std::bad_alloc &) {
 		caught = true;
 	}

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+static void *volatile sink;
+
 extern "C" __attribute__((visibility("default"))) int cxx_module_throws()
 {
 	volatile std::size_t too_much = PTRDIFF_MAX - 4096;
@@ -18,9 +20,10 @@ extern "C" __attribute__((visibility("default"))) int cxx_module_throws()
 		caught++;
 	}
 	try {
-		delete[] new char[too_much];
+		sink = ::operator new[](too_much);
 	} catch (const std::bad_alloc &) {
 		caught++;
 	}
-	return new (std::nothrow) char[too_much] ? -1 : caught;
+	sink = ::operator new(too_much, std::nothrow);
+	return sink ? -1 : caught;
 }
