@@ -56,8 +56,7 @@ HS_T_FN bool blocks_make(struct blocks *s, struct hs_t_rng *rng, size_t bytes)
 HS_T_FN bool blocks_verify(const struct blocks *s)
 {
 	for (size_t i = 0; i < s->nr; i++) {
-		ssize_t bad = hs_t_verify(s->b[i].p, s->b[i].len,
-					  s->b[i].seed);
+		ssize_t bad = hs_t_verify(s->b[i].p, s->b[i].len, s->b[i].seed);
 
 		if (bad < 0)
 			continue;

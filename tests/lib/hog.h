@@ -41,10 +41,10 @@ HS_T_FN bool hog_range_init(struct hog_range *r)
 	r->taken = 0;
 	if (!r->huge)
 		return false;
-	r->base = mmap(NULL, HOG_PAGES * r->huge, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
-			       MAP_NORESERVE,
-		       -1, 0);
+	r->base =
+		mmap(NULL, HOG_PAGES * r->huge, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE,
+		     -1, 0);
 	return r->base != MAP_FAILED;
 }
 

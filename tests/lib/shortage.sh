@@ -45,8 +45,7 @@ row_field() { # FILE FIELD
 
 # Of the report: the sum of the counters named in "a|b".
 row_counter() { # FILE KEYS
-	sed -n 's/[{,]/\n/gp' "$1" |
-		sed -nE "s/^[[:space:]]*\"($2)\"[[:space:]]*:[[:space:]]*([0-9]+).*/\\2/p" |
+	sed -n 's/[{,]/\n/gp' "$1" | sed -nE "s/^\"($2)\":([0-9]+).*/\\2/p" |
 		awk '{ s += $1 } END { print s + 0 }'
 }
 
@@ -71,14 +70,18 @@ row_run_shim() {
 row_compare() {
 	bare=$rows_dir/bare shim=$rows_dir/shim
 	f_bare=$(row_field "$bare" failed) f_shim=$(row_field "$shim" failed)
-	o_bare=$(row_field "$bare" obtained) o_shim=$(row_field "$shim" obtained)
+	o_bare=$(row_field "$bare" obtained)
+	o_shim=$(row_field "$shim" obtained)
+	lock_bare=$(grep ^mlockall "$bare")
+	lock_shim=$(grep ^mlockall "$shim")
 	huge=$(row_field "$shim" huge)
 	if [ "$f_shim" -gt $((f_bare + row_spare)) ]; then
 		row_bad "$f_shim allocations failed, $f_bare bare"
-	elif [ $(((o_shim + 8388608) * 100)) -lt $((o_bare * row_percent)) ]; then
+	elif [ $(((o_shim + 8388608) * 100)) -lt \
+		$((o_bare * row_percent)) ]; then
 		row_bad "obtained $o_shim bytes, $o_bare bare"
-	elif [ "$(grep ^mlockall "$bare")" != "$(grep ^mlockall "$shim")" ]; then
-		row_bad "$(grep ^mlockall "$shim"), bare: $(grep ^mlockall "$bare")"
+	elif [ "$lock_bare" != "$lock_shim" ]; then
+		row_bad "$lock_shim, bare: $lock_bare"
 	elif [ "$row_huge" = yes ] && [ "$huge" -lt 2000000 ]; then
 		row_bad "no huge page was used ($huge bytes)"
 	elif [ "$row_huge" = no ] && [ "$huge" -gt 0 ]; then

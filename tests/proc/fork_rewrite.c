@@ -19,8 +19,8 @@
  * Exit status: 0; 1 with a line on what was wrong; 77 without huge pages.
  * Standard output: one line, "forks N rounds N huge PERCENT".
  */
-#include "tests/lib/hog.h"
 #include "tests/lib/blocks.h"
+#include "tests/lib/hog.h"
 
 #include <malloc.h>
 #include <pthread.h>

@@ -13,8 +13,8 @@
  * Exit status: 0, 1 with a line, or 77.  Prints "forks N inside N": of the
  * forks, how many interrupted the allocator.
  */
-#include "tests/lib/hog.h"
 #include "tests/lib/blocks.h"
+#include "tests/lib/hog.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -83,8 +83,8 @@ static void churn(struct hs_t_rng *own, unsigned char **p, size_t *len,
 		free(*p);
 		*p = NULL;
 	}
-	*len = hs_t_below(own, 8) ? 1 + hs_t_below(own, 4096) :
-				    1 + hs_t_below(own, 600 << 10);
+	*len = hs_t_below(own, 8) ? 1 + hs_t_below(own, 4096)
+				  : 1 + hs_t_below(own, 600 << 10);
 	*p = realloc(*p, *len);
 	if (mark)
 		inside = 0;
@@ -132,8 +132,7 @@ static void run_main(void)
 
 int main(int argc, char **argv)
 {
-	struct sigaction sa = { .sa_handler = handler,
-				.sa_flags = SA_RESTART };
+	struct sigaction sa = { .sa_handler = handler, .sa_flags = SA_RESTART };
 	unsigned long nr_threads = 0;
 	pthread_t ids[8];
 	uint64_t seed = 1;

@@ -15,8 +15,8 @@
  *
  * Exit status: 0, 1 with a line, or 77.
  */
-#include "tests/lib/hog.h"
 #include "tests/lib/blocks.h"
+#include "tests/lib/hog.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -223,8 +223,8 @@ static void case_clone(void)
 	unsigned char *stack = stack_block();
 	struct hs_t_gate end;
 	pid_t pid = holder(&end);
-	pid_t other = clone(clone_main, stack + STACK, CLONE_VM | SIGCHLD,
-			    NULL);
+	pid_t other =
+		clone(clone_main, stack + STACK, CLONE_VM | SIGCHLD, NULL);
 
 	HS_T_CHECK(other > 0);
 	HS_T_WAIT_OK(other);
@@ -272,8 +272,8 @@ static void case_switch(void)
 			 "mov %%rbx, %%rsp"
 			 :
 			 : "r"(top), "r"(switched)
-			 : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8",
-			   "r9", "r10", "r11", "cc", "memory");
+			 : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9",
+			   "r10", "r11", "cc", "memory");
 	clean(stack);
 #endif
 }

@@ -85,9 +85,9 @@ static void *allocator(void *arg)
 			blocks[i].p = NULL;
 			continue;
 		}
-		blocks[i].len = 1 + hs_t_below(&own, hs_t_below(&own, 20) ?
-							     16 << 10 :
-							     512 << 10);
+		blocks[i].len =
+			1 + hs_t_below(&own, hs_t_below(&own, 20) ? 16 << 10
+								  : 512 << 10);
 		blocks[i].p = malloc(blocks[i].len);
 		HS_T_CHECK(blocks[i].p);
 		hs_t_fill(blocks[i].p, blocks[i].len, blocks[i].len);
@@ -195,8 +195,8 @@ static void start_threads(void)
 {
 	atomic_store(&stop, false);
 	for (unsigned t = 0; t < nr_writers + nr_allocators; t++) {
-		members[t] = (struct member){ .index = t,
-					      .seed = hs_t_next(&rng) };
+		members[t] =
+			(struct member){ .index = t, .seed = hs_t_next(&rng) };
 		atomic_store(&passes[t], 0);
 		HS_T_CHECK(pthread_create(&members[t].id, NULL,
 					  t < nr_writers ? writer : allocator,

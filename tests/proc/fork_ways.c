@@ -13,8 +13,8 @@
  *
  * Exit status: 0; 1 with a line for the first way that failed; 77.
  */
-#include "tests/lib/hog.h"
 #include "tests/lib/blocks.h"
+#include "tests/lib/hog.h"
 
 #include <linux/sched.h>
 #include <malloc.h>
@@ -152,8 +152,8 @@ static void way_instruction(void)
 
 	__asm__ volatile("syscall"
 			 : "=a"(ret)
-			 : "0"(SYS_clone), "D"((long)SIGCHLD), "S"(0L),
-			   "d"(0L), "r"(r10), "r"(r8)
+			 : "0"(SYS_clone), "D"((long)SIGCHLD), "S"(0L), "d"(0L),
+			   "r"(r10), "r"(r8)
 			 : "rcx", "r11", "memory");
 	forked("clone by an instruction", (pid_t)ret);
 #endif
@@ -263,8 +263,7 @@ static void way_posix_spawn(void)
 	argv[1] = strdup("-c");
 	argv[2] = strdup("read x; exit 6");
 	HS_T_CHECK(hog_take(&hog));
-	HS_T_CHECK(posix_spawn(pid, "/bin/sh", NULL, NULL, argv, environ) ==
-		   0);
+	HS_T_CHECK(posix_spawn(pid, "/bin/sh", NULL, NULL, argv, environ) == 0);
 	blocks_rewrite(&set, &rng);
 	HS_T_CHECK(waitpid(*pid, &status, 0) == *pid &&
 		   WEXITSTATUS(status) == 6);
@@ -460,8 +459,7 @@ static void run_way(size_t i, bool take_before)
 	HS_T_CHECK(hog_give(&hog));
 	HS_T_CHECK(blocks_make(&set, &rng, (size_t)MIB << 20));
 	fprintf(stderr, "%s, pool emptied %s, %lld MiB huge\n", ways[i].name,
-		take_before ? "before" : "after",
-		hs_t_hugetlb_bytes(0) >> 20);
+		take_before ? "before" : "after", hs_t_hugetlb_bytes(0) >> 20);
 	if (take_before)
 		HS_T_CHECK(hog_take(&hog));
 	hs_t_gate_open(&go);

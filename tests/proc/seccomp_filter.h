@@ -92,8 +92,8 @@ static HS_T_UNUSED unsigned filter_sets(const char *name)
 	_exit(6);
 }
 
-static HS_T_UNUSED unsigned short
-filter_build(struct sock_filter *f, unsigned sets)
+static HS_T_UNUSED unsigned short filter_build(struct sock_filter *f,
+					       unsigned sets)
 {
 	unsigned short n = 0;
 
@@ -102,9 +102,9 @@ filter_build(struct sock_filter *f, unsigned sets)
 	for (size_t i = 0; i < FILTER_NR; i++) {
 		if (!(filter_calls[i].set & sets))
 			continue;
-		f[n++] = (struct sock_filter)BPF_JUMP(
-			BPF_JMP | BPF_JEQ | BPF_K, filter_calls[i].number, 0,
-			1);
+		f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+						      filter_calls[i].number, 0,
+						      1);
 		f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
 						      SECCOMP_RET_ALLOW);
 	}

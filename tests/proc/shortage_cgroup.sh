@@ -14,11 +14,11 @@ size_name=$(($(pool_huge_bytes) / mib))MB
 # The group, with the limit in bytes; empty where there is none to be had.
 cgroup_make() { # BYTES
 	group=
-	for v2 in $(sed -n 's/^[^ ]* \([^ ]*\) cgroup2 .*/\1/p' /proc/mounts); do
+	for v2 in $(awk '$3 == "cgroup2" { print $2 }' /proc/mounts); do
 		grep -qw hugetlb "$v2/cgroup.controllers" || continue
 		if ! grep -qw hugetlb "$v2/cgroup.subtree_control"; then
-			echo +hugetlb 2>/dev/null >"$v2/cgroup.subtree_control" ||
-				continue
+			echo +hugetlb 2>/dev/null \
+				>"$v2/cgroup.subtree_control" || continue
 			on_exit "echo -hugetlb >'$v2/cgroup.subtree_control'"
 		fi
 		group=$v2/hugeshim-test-$$
@@ -27,7 +27,8 @@ cgroup_make() { # BYTES
 		echo "$1" 2>/dev/null >"$group/hugetlb.$size_name.max" && return
 		rmdir "$group"
 	done
-	v1=$(sed -n 's/^[^ ]* \([^ ]*\) cgroup [^ ]*\bhugetlb\b.*/\1/p' /proc/mounts)
+	v1=$(awk '$3 == "cgroup" && "," $4 "," ~ /,hugetlb,/ { print $2 }' \
+		/proc/mounts)
 	if [ -z "$v1" ]; then
 		v1=$rows_dir/cgroup
 		mkdir "$v1"

@@ -382,7 +382,7 @@ static int run(void)
 	if (opt.greedy_block)
 		got = greedy(opt.greedy_block);
 	say(1, "result ops=%lu failed=%lu obtained=%zu huge=%lld live=%zu\n",
-		nr_ops, failed, got, huge, live);
+	    nr_ops, failed, got, huge, live);
 	return 0;
 }
 

@@ -37,7 +37,7 @@ for lock in 0 4 8 64; do
 	[ $lock = 0 ] || live=$((lock / 4))
 	for how in current future all; do
 		for when in start middle; do
-			row "user, RLIMIT_MEMLOCK $lock MiB, mlockall $how ($when)" \
+			row "user, $lock MiB, mlockall $how ($when)" \
 				--percent 90 --wrap \
 				"prlimit --memlock=$((lock * mib)) $user" -- \
 				--mib $live --ops 600 --greedy 20000 --$when \

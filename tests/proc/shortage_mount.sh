@@ -23,7 +23,7 @@ for size in 2 20; do
 			--env "HUGESHIM_MOUNT=$mount_point" -- --mib 40 \
 			--threads 4 --fork --seed $seed
 	done
-	[ -z "$(ls -A "$mount_point")" ] || row_bad "files are left in the mount"
+	[ -z "$(ls -A "$mount_point")" ] || row_bad "files are left there"
 	umount "$mount_point"
 done
 row "mount that is none" --env "HUGESHIM_MOUNT=$rows_dir/none" -- --mib 40

@@ -25,7 +25,7 @@ for mib in 1 60; do
 		for when in start middle; do
 			row "filter by $how at the $when, $mib MiB" -- \
 				--no-status --mib $mib --$when seccomp=$how:heap
-			row "filter by $how at the $when, $mib MiB, threads, fork" \
+			row "filter by $how, $when, $mib MiB, threads, fork" \
 				-- --no-status --mib $mib --threads 4 --fork \
 				--$when seccomp=$how:fork
 		done

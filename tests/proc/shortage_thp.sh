@@ -46,7 +46,7 @@ if [ -w $vm/overcommit_memory ]; then
 	for pages in 0 40; do
 		need_pool_exactly $pages
 		on_exit "$oc_back"
-		committed=$(sed -n 's/^Committed_AS: *\([0-9]*\) kB/\1/p' /proc/meminfo)
+		committed=$(awk '/^Committed_AS:/ { print $2 }' /proc/meminfo)
 		echo $((committed + 6 * 1024 * 1024)) >$vm/overcommit_kbytes
 		echo 2 >$vm/overcommit_memory
 		row "overcommit 2, pool of $pages" -- --mib 120

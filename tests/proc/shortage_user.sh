@@ -59,8 +59,8 @@ done
 
 # A root directory with nothing but the program, libc and the library.
 mkdir -p "$root/lib64" "$root/lib"
-for f in $(ldd "$row_program" | sed -n 's/.*[[:space:]]\(\/[^ ]*\) (.*/\1/p') \
-	$(ldd "$(command -v env)" | sed -n 's/.*[[:space:]]\(\/[^ ]*\) (.*/\1/p'); do
+for f in $(ldd "$row_program" "$(command -v env)" |
+	sed -n 's/.*[[:space:]]\(\/[^ ]*\) (.*/\1/p'); do
 	mkdir -p "$root/$(dirname "$f")"
 	cp -L "$f" "$root/$f"
 done
