@@ -4,7 +4,8 @@
  * byte they ever wrote, and live with NULL.
  *
  *   program heap      sizes from 24 bytes to 13 MiB, realloc, calloc, memalign
- *   program threads   threads that free each other's blocks
+ *   program threads   threads that free each other's blocks, and children
+ *                     that go on with what they find
  *   program fork      parent, child and grandchild rewrite everything, with
  *                     whatever the pool had left taken away before
  *   program calls     forks while a thread is in read(2)
@@ -72,6 +73,26 @@ static void drop(struct block *b)
 	free(b->p);
 	b->p = NULL;
 	b->len = 0;
+}
+
+static int worse(int a, int b)
+{
+	if (a == WRONG_BYTE || b == WRONG_BYTE)
+		return WRONG_BYTE;
+	return a > b ? a : b;
+}
+
+/* A child that was killed is followed. */
+static int child_status(pid_t pid)
+{
+	int status = hs_t_wait(pid);
+
+	if (WIFSIGNALED(status)) {
+		fprintf(stderr, "program: child: %s\n", hs_t_status(status));
+		signal(WTERMSIG(status), SIG_DFL);
+		raise(WTERMSIG(status));
+	}
+	return WEXITSTATUS(status);
 }
 
 /* --- heap ---------------------------------------------------------------- */
@@ -200,19 +221,40 @@ static void *swap_blocks(void *arg)
 	return NULL;
 }
 
+/* In a child of a process whose threads are in the heap. */
+static int live_on(void)
+{
+	for (size_t i = 0; i < 50; i++)
+		take(i);
+	for (size_t i = 0; i < 50; i++)
+		drop(&blocks[i]);
+	for (int i = 0; i < NR_PLACES; i++)
+		release_block(atomic_exchange(&places[i], NULL));
+	return RIGHT;
+}
+
 static int run_threads(void)
 {
 	pthread_t thread[NR_THREADS];
+	int worst = RIGHT;
 
 	for (uintptr_t i = 0; i < NR_THREADS; i++)
 		if (pthread_create(&thread[i], NULL, swap_blocks,
 				   (void *)(i + 1)) != 0)
 			out_of_memory("a thread");
+	for (int i = 0; i < 3; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(live_on());
+		if (pid > 0)
+			worst = worse(worst, child_status(pid));
+	}
 	for (int i = 0; i < NR_THREADS; i++)
 		pthread_join(thread[i], NULL);
 	for (int i = 0; i < NR_PLACES; i++)
 		release_block(atomic_exchange(&places[i], NULL));
-	return RIGHT;
+	return worst;
 }
 
 /* --- fork ---------------------------------------------------------------- */
@@ -269,26 +311,6 @@ static void read_into_blocks(void)
 	}
 	close(fd[0]);
 	close(fd[1]);
-}
-
-static int worse(int a, int b)
-{
-	if (a == WRONG_BYTE || b == WRONG_BYTE)
-		return WRONG_BYTE;
-	return a > b ? a : b;
-}
-
-/* A child that was killed is followed. */
-static int child_status(pid_t pid)
-{
-	int status = hs_t_wait(pid);
-
-	if (WIFSIGNALED(status)) {
-		fprintf(stderr, "program: child: %s\n", hs_t_status(status));
-		signal(WTERMSIG(status), SIG_DFL);
-		raise(WTERMSIG(status));
-	}
-	return WEXITSTATUS(status);
 }
 
 /* The worst status of this process and those below it. */

@@ -256,6 +256,63 @@ static void stop_holder(pthread_t thread)
 	pthread_join(thread, NULL);
 }
 
+START_TEST(prefork_gives_up)
+{
+	pthread_t holder = start_holder();
+	bool taken = true;
+
+	ck_assert(!hs_lock_prefork_try(&lock, &taken));
+	ck_assert(!taken);
+	ck_assert(!hs_lock_holds_any());
+	stop_holder(holder);
+	ck_assert(hs_lock_prefork_try(&lock, &taken));
+	ck_assert(taken && hs_lock_is_mine(&lock) && hs_lock_holds_any());
+	/* Already mine: nothing to take, nothing to give back. */
+	ck_assert(hs_lock_prefork_try(&lock, &taken));
+	ck_assert(!taken);
+	hs_lock_postfork_parent(&lock, taken);
+	ck_assert(hs_lock_is_mine(&lock));
+	hs_lock_postfork_parent(&lock, true);
+	ck_assert(!hs_lock_is_mine(&lock) && !hs_lock_holds_any());
+}
+END_TEST
+
+/* Given up at prefork: in the child its holder is not there. */
+START_TEST(fork_without_the_lock)
+{
+	pthread_t holder;
+	bool taken;
+	pid_t pid;
+
+	hs_lock_init_sentinel();
+	holder = start_holder();
+	ck_assert(!hs_lock_prefork_try(&lock, &taken));
+	pid = fork();
+	if (pid == 0) {
+		hs_lock_postfork_child(&lock, taken);
+		_exit(hs_lock_try_acquire(&lock) && hs_lock_holds_any() ? 0
+									: 1);
+	}
+	hs_lock_postfork_parent(&lock, taken);
+	ck_assert_int_eq(wait_for(pid), 0);
+	ck_assert(!hs_lock_try_acquire(&lock));
+	stop_holder(holder);
+}
+END_TEST
+
+START_TEST(held_locks_are_counted)
+{
+	ck_assert(!hs_lock_holds_any());
+	hs_lock_acquire(&heap_lock);
+	ck_assert(hs_lock_try_acquire(&lock));
+	ck_assert(!hs_lock_try_acquire(&lock));
+	hs_lock_release(&heap_lock);
+	ck_assert(hs_lock_holds_any());
+	hs_lock_release(&lock);
+	ck_assert(!hs_lock_holds_any());
+}
+END_TEST
+
 /* No atfork handler runs, no wrapper sees it. */
 static pid_t raw_fork(void)
 {
@@ -465,7 +522,6 @@ static void add_order(TCase *tc)
 #else
 static void add_order(TCase *tc HS_UNUSED)
 {
-	(void)heap_lock;
 }
 #endif
 
@@ -479,6 +535,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc, waiter_sleeps);
 	tcase_add_test(tc, fork_seen);
 	tcase_add_test(tc, fork_by_the_holder);
+	tcase_add_test(tc, prefork_gives_up);
+	tcase_add_test(tc, fork_without_the_lock);
+	tcase_add_test(tc, held_locks_are_counted);
 	tcase_add_test(tc, orphan_is_taken_over);
 	tcase_add_test(tc, orphan_is_tried);
 	tcase_add_test(tc, orphan_for_prefork);

@@ -88,7 +88,8 @@ END_TEST
 START_TEST(seccomp_filter)
 {
 	machine();
-	fake_files_add(STATUS, "THP_enabled:\t1\nSeccomp:\t2\n");
+	fake_files_add(STATUS, "THP_enabled:\t1\nSeccomp:\t2\n"
+			       "Seccomp_filters:\tx\n");
 	ck_assert(hs_probe_run()->seccomp);
 	/* What a filter may kill for is not called. */
 	ck_assert_int_eq(nr_prctl, 0);
