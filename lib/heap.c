@@ -133,6 +133,8 @@ static void *alloc_young(struct hs_theap *heap, unsigned class, bool *zeroed)
 {
 	if (class < HS_NR_SMALL)
 		return hs_slab_alloc(heap, class, HS_SPAN_GROW, false, zeroed);
+	/* cppcheck-suppress arrayIndexOutOfBoundsCond ; the callers' classes
+	 * end with HS_LARGE_MAX */
 	return take_span(heap->pool, hs_units_of(hs_classes[class].size_bytes),
 			 1, HS_SPAN_GROW, zeroed);
 }

@@ -524,11 +524,10 @@ static void report_to_stderr(bool json)
 {
 	if (at_start.copy < 0)
 		return; /* there was none */
-	if (restricted) /* no question is safe: see hs_stats_restrict() */
-		write_report(at_start.copy, json);
-	else if (is_stderr(2))
+	/* Restricted: no question is safe, see hs_stats_restrict(). */
+	if (!restricted && is_stderr(2))
 		write_report(2, json);
-	else if (is_stderr(at_start.copy))
+	else if (restricted || is_stderr(at_start.copy))
 		write_report(at_start.copy, json);
 }
 
