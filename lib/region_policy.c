@@ -4,6 +4,7 @@
  * cap, the number of kernel mappings.
  */
 #include "config.h"
+#include "convert.h"
 #include "probe.h"
 #include "region_internal.h"
 #include "rescue.h"
@@ -122,6 +123,12 @@ size_t hs_policy_pool_slots(size_t nr, unsigned flags)
 		hs_policy_note_short(nr, policy.usable ?
 						 HS_STAT_FALLBACK_SECCOMP :
 						 policy.reason);
+		return 0;
+	}
+	/* What a rescue may need is charged by a mapping of the same size,
+	 * which a limit would count once more. */
+	if (hs_region.limited && hs_convert_charges()) {
+		hs_policy_note_short(nr, HS_STAT_FALLBACK_RLIMIT);
 		return 0;
 	}
 	if (atomic_load_explicit(&hs_region.nr_vmas, memory_order_relaxed) >=
