@@ -7,14 +7,14 @@
 
 #include "base.h"
 
-/* What the first intercepted call needs, whoever makes it (ld.so and other
- * constructors may be before ours): idempotent, cheap.  Until hs_start() the
- * configuration is the built-in default, under which the first MiB of heap is
- * on base pages, so nothing is decided too early. */
-void hs_init(void);
-
-/* From the preload's initfirst constructor: read the configuration.  @envp as
- * the kernel gave it.  Once, before any thread. */
+/*
+ * From the preload's initfirst constructor: read the configuration.  @envp as
+ * the kernel gave it.  Once, before any thread.
+ *
+ * ld.so and other constructors may allocate before: the heap then starts by
+ * itself, under the built-in defaults, by which the first MiB is on base
+ * pages, so nothing is decided too early.
+ */
 void hs_start(char *const *envp);
 
 #endif

@@ -139,6 +139,9 @@ int hs_region_init(void)
 
 	if (hs_arena.base)
 		return 0;
+	/* Without it forks that nobody announces leave locks held for ever;
+	 * that is all. */
+	(void)hs_lock_init_sentinel();
 	if (huge < hs_sys_page_size() * 2 || huge < HS_UNIT)
 		huge = hs_probe_default_huge_size();
 	hs_arena.slot_shift = (unsigned)__builtin_ctzl(huge);

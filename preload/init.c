@@ -2,7 +2,7 @@
 /*
  * init.c - the library's start in a program, and the program's end.
  *
- * Start: ld.so may have allocated already; the heap has then called hs_init()
+ * Start: ld.so may have allocated already; the heap has then started by
  * itself.  The library is linked with -z initfirst, so that the fork handlers
  * registered here are the oldest: the last to run before a fork and the first
  * after it, when every other handler finds a heap that works.
