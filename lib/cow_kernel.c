@@ -122,10 +122,25 @@ static void visit_range(const void *addr, size_t len)
 	}
 }
 
+/* A filter may know neither sigreturn, without which no fault is answered,
+ * nor anything else that the program did not need: no page is shared then that
+ * could have to be rescued. */
+static void convert_all(void)
+{
+	for (size_t i = 0; i < hs_region.map.high; i++) {
+		enum hs_slot_state state = hs_slot_state(&hs_arena.slots[i]);
+
+		if (state == HS_SLOT_HUGE || state == HS_SLOT_LAZY)
+			hs_convert_to_base_locked(&hs_arena.slots[i]);
+	}
+}
+
 /* pre: hs_region_lock and hs_rescue_lock are held. */
 static void prefork(void)
 {
 	nr_kept = 0;
+	if (hs_region.restricted)
+		convert_all();
 	if (atomic_load_explicit(&hs_region.nr_pool, memory_order_relaxed))
 		hs_inflight_visit(visit_range);
 }

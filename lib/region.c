@@ -563,6 +563,8 @@ void hs_region_unreserve(bool settle)
 void hs_region_restrict(void)
 {
 	hs_lock_acquire(&hs_region_lock);
+	if (hs_arena.base)
+		settle_lazy();
 	hs_region.restricted = true;
 	hs_lock_release(&hs_region_lock);
 	hs_stats_restrict();

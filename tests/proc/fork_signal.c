@@ -16,6 +16,7 @@
 #include "tests/lib/blocks.h"
 #include "tests/lib/hog.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/time.h>
@@ -92,6 +93,38 @@ static void churn(struct hs_t_rng *own, unsigned char **p, size_t *len,
 	hs_t_fill(*p, *len, *len);
 }
 
+/* Much of the slow paths, nothing else: here most signals come. */
+static void flurry(struct hs_t_rng *own)
+{
+	void *q[256];
+
+	inside = 1;
+	for (int i = 0; i < 256; i++)
+		q[i] = malloc(hs_t_below(own, 16)
+				      ? 1 + hs_t_below(own, 20000)
+				      : 1 + hs_t_below(own, 2 << 20));
+	for (int i = 0; i < 256; i++)
+		free(q[i]);
+	inside = 0;
+}
+
+/* Now and then on huge pages again: what was rescued is on base pages. */
+static void renew_set(void)
+{
+	static unsigned long last;
+	sigset_t all, old;
+
+	if (atomic_load(&nr_forks) < last + 5)
+		return;
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &old);
+	last = atomic_load(&nr_forks);
+	blocks_free(&set);
+	malloc_trim(0);
+	HS_T_CHECK(blocks_make(&set, &rng, (size_t)MIB << 20));
+	sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
 static void *thread_main(void *arg)
 {
 	struct hs_t_rng own = { (uintptr_t)arg };
@@ -123,6 +156,8 @@ static void run_main(void)
 		unsigned i = (unsigned)hs_t_below(&rng, 64);
 
 		churn(&rng, &p[i], &len[i], true);
+		flurry(&rng);
+		renew_set();
 	}
 	memset(&timer, 0, sizeof(timer));
 	setitimer(ITIMER_REAL, &timer, NULL);
