@@ -11,10 +11,11 @@ need_command prlimit util-linux
 need_command setpriv util-linux
 rows_begin
 mib=$((1024 * 1024))
-cp "$HS_TEST_LIB" "$shortage_heap" "$rows_dir/" || exit 1
-# libtool's wrapper is no program: take what it runs.
-[ ! -x "$(dirname "$shortage_heap")/.libs/shortage_heap" ] ||
-	cp "$(dirname "$shortage_heap")/.libs/shortage_heap" "$rows_dir/"
+cp "$HS_TEST_LIB" "$rows_dir/libhugeshim.so"
+# Of a program that libtool wraps, the one it runs.
+real=$(dirname "$shortage_heap")/.libs/shortage_heap
+[ -x "$real" ] || real=$shortage_heap
+cp "$real" "$rows_dir/shortage_heap"
 chmod 755 "$rows_dir"/*
 user="setpriv --reuid=65534 --regid=65534 --clear-groups"
 

@@ -13,7 +13,8 @@ root=$rows_dir/root
 mkdir "$root" "$rows_dir/empty"
 real=$(dirname "$shortage_heap")/.libs/shortage_heap
 [ -x "$real" ] || real=$shortage_heap
-cp "$HS_TEST_LIB" "$real" "$rows_dir/"
+cp "$HS_TEST_LIB" "$rows_dir/libhugeshim.so"
+cp "$real" "$rows_dir/shortage_heap"
 chmod 755 "$rows_dir"/*
 row_lib=$rows_dir/libhugeshim.so
 row_program=$rows_dir/shortage_heap
