@@ -13,6 +13,8 @@
 #include "sys.h"
 
 static bool stage_mapped;
+static bool stage_used; /* by a conversion that failed: not zeros any more */
+static unsigned nr_converted;
 
 static char *slot_addr(const struct hs_slot *slot)
 {
@@ -74,6 +76,11 @@ static int map_stage(void)
 	return err;
 }
 
+unsigned hs_convert_nr(void)
+{
+	return nr_converted;
+}
+
 int hs_convert_init(void)
 {
 	int err;
@@ -105,11 +112,17 @@ static int replace(struct hs_slot *slot, char *from)
 
 	if (err)
 		return err;
-	if (has_page(slot))
+	if (has_page(slot)) {
 		memcpy(from, addr, len);
+		stage_used = true;
+	} else if (stage_used) {
+		memset(from, 0, len);
+	}
 	p = hs_sys.mremap(from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, addr);
-	if (!hs_sys_is_err(p))
+	if (!hs_sys_is_err(p)) {
+		stage_used = false;
 		return 0;
+	}
 	hs_sys.mprotect(addr, len, PROT_READ | PROT_WRITE);
 	return hs_sys_err(p);
 }
@@ -133,6 +146,7 @@ int hs_convert_to_base_locked(struct hs_slot *slot)
 	slot->mapped_units =
 		(uint32_t)(hs_region_slot_bytes() >> HS_UNIT_SHIFT);
 	hs_slot_set_state(slot, HS_SLOT_BASE);
+	nr_converted++;
 	hs_stats_count(HS_STAT_CONVERT);
 	atomic_fetch_add(&hs_region.nr_vmas, 2);
 	if (!charged) {

@@ -28,6 +28,9 @@ int hs_convert_init(void);
  * the slot as before. */
 int hs_convert_to_base_locked(struct hs_slot *slot);
 
+/* How many slots were converted so far; it may wrap. */
+unsigned hs_convert_nr(void);
+
 /* Charge or free the charge of pool slots; nothing unless overcommit_memory
  * is 2.  0 or -ENOMEM. */
 int hs_convert_charge(size_t first, size_t nr);

@@ -107,14 +107,41 @@ static void wait_for_memory(void)
 	hs_sys.futex_wait(&never_woken, 0, &timeout);
 }
 
+/*
+ * A slot on base pages: another thread may have converted it since the fault,
+ * or the program made the fault itself (its own mprotect, a file mapped over
+ * the block that ends before it), which looks the same.  So one retry for each
+ * address, and again when there has been a conversion meanwhile.
+ */
+static bool retry_once(const void *addr, unsigned nr_converted)
+{
+	static HS_TLS const void *retried;
+	static HS_TLS unsigned retried_at;
+
+	if (retried == addr && retried_at == nr_converted)
+		return false;
+	retried = addr;
+	retried_at = nr_converted;
+	return true;
+}
+
 static bool rescue_bus(struct hs_slot *slot, const void *addr)
 {
+	unsigned nr_converted;
+	bool pool;
 	int err = 0;
 
+	hs_lock_acquire(&hs_rescue_lock);
+	pool = is_pool(slot);
+	nr_converted = hs_convert_nr();
+	hs_lock_release(&hs_rescue_lock);
+	if (!pool)
+		return hs_slot_state(slot) == HS_SLOT_BASE &&
+		       retry_once(addr, nr_converted);
 	for (int i = 0; i < WAIT_TRIES; i++) {
 		err = own(slot);
 		if (!err)
-			return hs_slot_state(slot) != HS_SLOT_FREE;
+			return true;
 		wait_for_memory();
 	}
 	hs_stats_count(HS_STAT_RESCUE_FAILED);
@@ -125,19 +152,16 @@ static bool rescue_bus(struct hs_slot *slot, const void *addr)
 	return false;
 }
 
-/*
- * A slot is read-only only while it is converted.  By the time this thread
- * looks that may be over, and a fault that the program made by its own
- * mprotect looks the same: so one retry for each address.
- */
+/* A pool slot is read-only only while it is converted. */
 static bool retry_protected(struct hs_slot *slot, const void *addr)
 {
-	static HS_TLS const void *retried;
+	unsigned nr_converted;
 	bool pool;
 	int err = 0;
 
 	hs_lock_acquire(&hs_rescue_lock);
 	pool = is_pool(slot);
+	nr_converted = hs_convert_nr();
 	/* Also where a conversion failed and could not undo this itself. */
 	if (pool)
 		err = hs_sys.mprotect(slot_start(slot), hs_region_slot_bytes(),
@@ -149,10 +173,7 @@ static bool retry_protected(struct hs_slot *slot, const void *addr)
 		       addr, -err);
 	if (pool)
 		return err == 0;
-	if (retried == addr)
-		return false;
-	retried = addr;
-	return true;
+	return retry_once(addr, nr_converted);
 }
 
 bool hs_rescue_fault(int sig, int si_code, void *fault_addr)

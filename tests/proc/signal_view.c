@@ -535,9 +535,26 @@ static int fault_bus(void)
 	return p[0]; /* behind the end of the file */
 }
 
+/* The same in a block of the heap. */
+static int fault_bus_heap(void)
+{
+	char path[] = "/tmp/signal_view.XXXXXX";
+	int fd = mkstemp(path);
+	volatile char *p = aligned_alloc(4096, 256 << 10);
+
+	unlink(path);
+	p[0] = 1;
+	alarm(10); /* not for ever */
+	if (mmap((void *)p, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0) !=
+	    p)
+		return 1;
+	return p[0];
+}
+
 static int case_fault_bus(void)
 {
 	WANT(killed_by(in_child(fault_bus), SIGBUS));
+	WANT(killed_by(in_child(fault_bus_heap), SIGBUS));
 	WANT(action(SIGBUS, jumping, 0) == 0);
 	count = 0;
 	if (sigsetjmp(env, 1) == 0)

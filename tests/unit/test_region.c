@@ -251,6 +251,42 @@ START_TEST(convert_that_fails_leaves_the_slot)
 }
 END_TEST
 
+START_TEST(convert_that_failed_leaves_nothing_behind)
+{
+	char *huge, *lazy;
+
+	start(1);
+	huge = map(1, 0);
+	lazy = map(1, HS_MAP_LAZY);
+	memset(huge, 1, FAKE_SLOT);
+	fake_pool.fail_mremap = ENOMEM;
+	ck_assert_int_eq(hs_rescue_pin_base(huge, 1), -ENOMEM);
+	fake_pool.fail_mremap = 0;
+	ck_assert(hs_rescue_fault(SIGBUS, BUS_ADRERR, lazy));
+	ck_assert_int_eq(state(lazy), HS_SLOT_BASE);
+	ck_assert(is_all(lazy, FAKE_SLOT, 0));
+}
+END_TEST
+
+/* What the program does to base pages of its own accord. */
+START_TEST(a_fault_on_base_pages_is_retried_once)
+{
+	char *p;
+
+	start(0);
+	p = map(2, HS_MAP_LAZY);
+	ck_assert_int_eq(hs_rescue_pin_base(p, 1), 0);
+	ck_assert(hs_rescue_fault(SIGBUS, BUS_ADRERR, p));
+	ck_assert(!hs_rescue_fault(SIGBUS, BUS_ADRERR, p));
+	ck_assert(hs_rescue_fault(SIGSEGV, SEGV_ACCERR, p + 64));
+	ck_assert(!hs_rescue_fault(SIGSEGV, SEGV_ACCERR, p + 64));
+	/* A conversion later the fault may be ours again. */
+	ck_assert_int_eq(hs_rescue_pin_base(p + FAKE_SLOT, 1), 0);
+	ck_assert(hs_rescue_fault(SIGSEGV, SEGV_ACCERR, p + 64));
+	ck_assert(!hs_rescue_fault(SIGSEGV, SEGV_ACCERR, p + 64));
+}
+END_TEST
+
 START_TEST(a_dry_pool_is_rescued)
 {
 	char *p;
@@ -466,6 +502,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, no_pool_page_if_so_configured);
 	tcase_add_test(tc, convert_keeps_contents);
 	tcase_add_test(tc, convert_that_fails_leaves_the_slot);
+	tcase_add_test(tc, convert_that_failed_leaves_nothing_behind);
+	tcase_add_test(tc, a_fault_on_base_pages_is_retried_once);
 	tcase_add_test(tc, a_dry_pool_is_rescued);
 	tcase_add_test(tc, other_faults_are_not_ours);
 	tcase_add_test(tc, a_call_finds_its_pages);
