@@ -16,7 +16,7 @@ run_all() { # WHAT
 			inner >/dev/null || fail "$name, $1"
 		pool_same "$before" "$name" || exit 1
 	done
-	run_shim HUGESHIM_BACKING=auto HS_TEST_TRIALS=40 \
+	run_shim HUGESHIM_BACKING=auto HS_TEST_TRIALS=200 \
 		"$(test_program misuse)" inner >/dev/null || fail "misuse, $1"
 	pool_same "$before" misuse || exit 1
 }
