@@ -169,8 +169,16 @@ void *hs_heap_malloc(size_t size_bytes)
 	bool zeroed;
 	void *block;
 
-	if (hs_heap_malloc_fast(size_bytes, &block))
-		return block;
+	if (size_bytes <= HS_DIRECT_MAX) {
+		if (hs_heap_malloc_fast(size_bytes, &block))
+			return block;
+	} else if (size_bytes <= HS_SMALL_MAX) {
+		unsigned class = hs_class_of(size_bytes);
+
+		if (hs_slab_take_tracked(hs_theap_self->active[class], &block,
+					 &zeroed))
+			return block;
+	}
 	return alloc(size_bytes, &zeroed);
 }
 
@@ -325,20 +333,44 @@ static void free_block(struct hs_unit *unit, unsigned index)
 		hs_slab_free_remote(unit, index);
 }
 
-/* Small blocks of other threads, the commonest of what the fast path
- * declines. */
-static bool free_small_remote(const void *p)
+/* Block @off / size of @slab, or false: there is none that starts there. */
+static bool block_index(const struct hs_unit *slab, uint32_t off,
+			unsigned *index)
 {
-	struct hs_unit *slab = hs_unit_at(hs_unit_index(p));
-	uint64_t product;
+	uint32_t size_bytes = (uint32_t)slab->size_bytes;
+	uint64_t product = (uint64_t)off * slab->recip;
 
-	if (slab->kind != HS_UNIT_SLAB)
+	if (slab->recip != 0) {
+		*index = (unsigned)(product >> 32);
+		return (uint32_t)product < slab->recip;
+	}
+	*index = off / size_bytes;
+	return *index * size_bytes == off &&
+	       *index < hs_classes[slab->class].capacity;
+}
+
+/* Blocks in slabs, the commonest of what the fast path declines: those of
+ * other threads, and of classes whose slabs are more than one unit. */
+static bool free_in_slab(const void *p)
+{
+	struct hs_unit *unit = hs_unit_at(hs_unit_index(p));
+	struct hs_theap *self = hs_theap_self;
+	unsigned index;
+
+	if (unit->kind == HS_UNIT_CONT)
+		unit -= unit->nr_units;
+	if ((unit->kind != HS_UNIT_SLAB && unit->kind != HS_UNIT_LARGE) ||
+	    !block_index(unit, (uint32_t)((uintptr_t)p - hs_slab_base(unit)),
+			 &index))
 		return false;
-	product = ((uintptr_t)p & (HS_UNIT - 1)) * slab->recip;
-	if ((uint32_t)product >= slab->recip ||
-	    hs_slab_body(slab)->owner == hs_theap_self)
+	if (unit->kind == HS_UNIT_LARGE)
+		hs_large_free(unit, index);
+	else if (hs_slab_body(unit)->owner != self)
+		hs_slab_free_remote(unit, index);
+	else if (index < hs_classes[unit->class].capacity)
+		hs_slab_free_local(self, unit, index);
+	else
 		return false;
-	hs_slab_free_remote(slab, (unsigned)(product >> 32));
 	return true;
 }
 
@@ -352,7 +384,7 @@ void hs_heap_free(void *p)
 		return;
 	if (!hs_heap_contains(p))
 		misuse(p, HS_FOUND_NOTHING);
-	if (free_small_remote(p))
+	if (free_in_slab(p))
 		return;
 	found = hs_heap_find(p, &unit, &index);
 	if (found != HS_FOUND_BLOCK)

@@ -19,6 +19,9 @@
 #define HS_DIRECT_MAX ((size_t)1024)  /* found through the heap's table */
 #define HS_SMALL_MAX ((size_t)32768)  /* largest of the HS_NR_SMALL */
 #define HS_LARGE_MAX ((size_t)524288) /* largest of the HS_NR_CLASSES */
+/* The first class (above 4 KiB) for which it is known whether a block is still
+ * as the kernel zeroed it: clearing smaller ones costs less than knowing. */
+#define HS_FIRST_FRESH 48
 #define HS_NR_DIRECT (HS_DIRECT_MAX / 16 + 1)
 
 struct hs_class {

@@ -49,6 +49,24 @@ static HS_ALWAYS_INLINE bool hs_slab_take(struct hs_unit *slab, void **block)
 	return true;
 }
 
+/* The same, and say whether the block is still as the kernel zeroed it. */
+static HS_ALWAYS_INLINE bool hs_slab_take_tracked(struct hs_unit *slab,
+						  void **block, bool *zeroed)
+{
+	*zeroed = false;
+	if (slab->class >= HS_FIRST_FRESH) {
+		struct hs_slab_body *body = hs_slab_body(slab);
+		uint64_t word =
+			atomic_load_explicit(slab->cur, memory_order_relaxed);
+
+		/* Before the block is taken, for the same reason. */
+		*zeroed = (body->fresh & word & -word) != 0;
+		body->fresh &= ~(word & -word);
+		atomic_signal_fence(memory_order_release);
+	}
+	return hs_slab_take(slab, block);
+}
+
 /* False: hs_heap_malloc() has to do it. */
 static HS_ALWAYS_INLINE bool hs_heap_malloc_fast(size_t size_bytes,
 						 void **block)

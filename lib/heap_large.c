@@ -59,6 +59,7 @@ static struct hs_unit *slab_create(unsigned class, unsigned flags)
 	slab->free = block_bits(c);
 	slab->fresh = zeroed ? slab->free : 0;
 	slab->size_bytes = c->size_bytes;
+	slab->recip = 0;
 	slab->used = 0;
 	slab->class = (uint8_t) class;
 	hs_unit_set_kind(slab, HS_UNIT_LARGE);

@@ -8,9 +8,8 @@
 #define PAGE_BYTES ((size_t)4096)
 /* How many partial slabs are compared to find the fullest. */
 #define PARTIAL_TRIES 4
-/* The first class that does not go by the direct table, and the first whose
- * blocks' freshness is tracked. */
-#define FIRST_TRACKED 32
+/* The first class that does not go by the direct table. */
+#define FIRST_ACTIVE 32
 
 static _Atomic uint64_t no_words;
 
@@ -148,7 +147,7 @@ static void set_active(struct hs_theap *heap, unsigned class,
 	unsigned i;
 
 	heap->active[class] = slab;
-	if (class >= FIRST_TRACKED)
+	if (class >= FIRST_ACTIVE)
 		return;
 	for (i = hs_classes[class].size_bytes / 16; hs_class_by_16[i] == class;
 	     i--) {
@@ -181,7 +180,7 @@ static void slab_init(struct hs_theap *heap, struct hs_unit *slab,
 	body->pending = 0;
 	body->notified = 0;
 	body->taken = 0;
-	body->fresh = zeroed && c->nr_words == 1 ? block_bits(c, 0) : 0;
+	body->fresh = zeroed && class >= HS_FIRST_FRESH ? block_bits(c, 0) : 0;
 	slab->remote = body->remote;
 	slab->words = (void *)((char *)body + body_remote_bytes(c->nr_words));
 	for (i = 0; i < c->nr_words; i++) {
@@ -420,22 +419,6 @@ static bool refill_locked(struct hs_theap *heap, unsigned class, unsigned flags)
 	return true;
 }
 
-/* Take a block of a class whose slabs are one word, and say whether it is
- * still as the kernel zeroed it. */
-static bool take_tracked(struct hs_unit *slab, void **block, bool *zeroed)
-{
-	uint64_t word = *slab->cur;
-	struct hs_slab_body *body;
-
-	if (word == 0)
-		return false;
-	body = hs_slab_body(slab);
-	*zeroed = (body->fresh & word & -word) != 0;
-	body->fresh &= ~(word & -word);
-	atomic_signal_fence(memory_order_release);
-	return hs_slab_take(slab, block);
-}
-
 void *hs_slab_alloc(struct hs_theap *heap, unsigned class, unsigned flags,
 		    bool locked, bool *zeroed)
 {
@@ -446,8 +429,7 @@ void *hs_slab_alloc(struct hs_theap *heap, unsigned class, unsigned flags,
 		struct hs_unit *slab = heap->active[class];
 		bool ok;
 
-		if (class < FIRST_TRACKED ? hs_slab_take(slab, &block)
-					  : take_tracked(slab, &block, zeroed))
+		if (hs_slab_take_tracked(slab, &block, zeroed))
 			return block;
 		if (next_word(slab))
 			continue;

@@ -55,7 +55,7 @@ struct hs_slab_body {
 	_Atomic uint32_t notified;
 	uint32_t taken;
 	uint8_t state;  /* enum hs_slab_state */
-	uint64_t fresh; /* up to 64 blocks: bit set, zero since mapped */
+	uint64_t fresh; /* from HS_FIRST_FRESH on: zero since mapped */
 	_Atomic uint64_t remote[];
 } __attribute__((aligned(64)));
 

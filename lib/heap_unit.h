@@ -60,7 +60,7 @@ struct hs_unit {
 		};
 	};
 	uint64_t size_bytes;  /* of a block; SLAB and LARGE */
-	uint32_t recip;       /* SLAB of one unit, else 0 */
+	uint32_t recip;       /* SLAB of one unit; of more, LARGE: 0 */
 	uint16_t used;        /* blocks not free, or freed by others */
 	_Atomic uint8_t kind; /* enum hs_unit_kind; neighbours read it */
 	uint8_t class;        /* SLAB and LARGE */
