@@ -388,11 +388,9 @@ size_t hs_region_slot_mapped(const void *addr)
  * Pool pages go back at once and the mapping stays for the next use.  Where
  * the process is limited, the address space goes too.
  */
-static int give_back(size_t first, size_t nr, bool pool)
+static int give_back(size_t first, size_t nr, size_t len, bool pool)
 {
 	char *addr = hs_region_slot_addr(first);
-	size_t len = nr << hs_arena.slot_shift;
-
 	bool keep = pool && !hs_region.limited &&
 		    hs_sys.madvise(addr, len, MADV_DONTNEED) == 0;
 
@@ -401,10 +399,11 @@ static int give_back(size_t first, size_t nr, bool pool)
 	return keep ? 0 : hs_pagesrc_reset(addr, len, hs_arena.reserved);
 }
 
-/* A slot whose contents could not be given up must not pass for zeroed. */
-static void unmap_same(size_t first, size_t nr, bool pool)
+/* @len: what is mapped of them; behind it, in a process that is limited, may
+ * be somebody else's.  A slot whose contents could not be given up must not pass for zeroed. */
+static void unmap_same(size_t first, size_t nr, size_t len, bool pool)
 {
-	int err = give_back(first, nr, pool);
+	int err = give_back(first, nr, len, pool);
 
 	for (size_t i = first; i < first + nr; i++)
 		hs_slot_set_state(&hs_arena.slots[i],
@@ -425,16 +424,20 @@ static void unmap_locked(size_t first, size_t bytes)
 		struct hs_slot *slot = &hs_arena.slots[first];
 		bool pool = is_pool(slot);
 		size_t nr = 0;
+		size_t len = 0;
 
-		while (done < bytes && is_pool(slot + nr) == pool &&
-		       slot_mapped(slot + nr)) {
-			done += slot_mapped(slot + nr);
+		/* Whole slots, and one that is mapped in part as the last. */
+		while (done + len < bytes && is_pool(slot + nr) == pool &&
+		       slot_mapped(slot + nr) &&
+		       len == nr << hs_arena.slot_shift) {
+			len += slot_mapped(slot + nr);
 			nr++;
 		}
 		if (nr == 0)
 			hs_log_fatal("unmap of slot %zu, which is not mapped",
 				     first);
-		unmap_same(first, nr, pool);
+		unmap_same(first, nr, len, pool);
+		done += len;
 		first += nr;
 	}
 }
@@ -479,6 +482,22 @@ static void move_record(size_t from, size_t to)
 			      memory_order_relaxed);
 }
 
+/* Moved-away slots are a hole: take the addresses back, or never use them. */
+static void reclaim_hole(size_t first, size_t nr)
+{
+	int err = hs_pagesrc_reset(hs_region_slot_addr(first),
+				   nr << hs_arena.slot_shift,
+				   hs_arena.reserved);
+
+	for (size_t i = first; i < first + nr; i++) {
+		hs_arena.slots[i].premapped = 0;
+		hs_slot_set_state(&hs_arena.slots[i],
+				  err ? HS_SLOT_BROKEN : HS_SLOT_FREE);
+	}
+	if (!err)
+		hs_slot_map_clear(&hs_region.map, first, nr);
+}
+
 /*
  * The destination is whole before anything moves, so a refused mremap (a
  * filter, the number of mappings) is made good by copying, and no order of
@@ -500,14 +519,7 @@ static void move_slots(size_t from, size_t to, size_t nr)
 		} else {
 			for (size_t i = 0; i < n; i++)
 				move_record(from + i, to + i);
-			/* The source is a hole now: take it back. */
-			hs_pagesrc_reset(src, len, hs_arena.reserved);
-			for (size_t i = 0; i < n; i++) {
-				hs_arena.slots[from + i].premapped = 0;
-				hs_slot_set_state(&hs_arena.slots[from + i],
-						  HS_SLOT_FREE);
-			}
-			hs_slot_map_clear(&hs_region.map, from, n);
+			reclaim_hole(from, n);
 		}
 		from += n;
 		to += n;
@@ -533,10 +545,38 @@ int hs_region_move(void *from, size_t size_bytes, size_t new_size_bytes,
 		/* What had to be copied is still at the old place. */
 		for (size_t i = first; i < first + nr; i++)
 			if (slot_mapped(&hs_arena.slots[i]))
-				unmap_same(i, 1, is_pool(&hs_arena.slots[i]));
+				unmap_same(i, 1, hs_region_slot_bytes(),
+					   is_pool(&hs_arena.slots[i]));
 	}
 	hs_lock_release(&hs_region_lock);
 	return err;
+}
+
+/* --- what others do -------------------------------------------------------*/
+
+/* Beyond what has been in use the arena ends there: marks would need tables
+ * that reach so far. */
+void hs_region_disown(const void *addr, size_t len)
+{
+	uintptr_t from = HS_MAX((uintptr_t)addr, hs_arena.base);
+	uintptr_t to = HS_MIN((uintptr_t)addr + len,
+			      hs_arena.base + hs_arena.max_bytes);
+	size_t known = hs_arena.size_bytes >> hs_arena.slot_shift;
+
+	if (from >= to)
+		return;
+	hs_lock_acquire(&hs_region_lock);
+	for (size_t i = hs_region_index((void *)from);
+	     i <= hs_region_index((void *)(to - 1)); i++) {
+		if (i >= known) {
+			hs_region.map.nr_slots =
+				HS_MIN(hs_region.map.nr_slots, i);
+			break;
+		}
+		if (hs_slot_state(&hs_arena.slots[i]) == HS_SLOT_FREE)
+			mark_broken(i);
+	}
+	hs_lock_release(&hs_region_lock);
 }
 
 /* --- limits ----------------------------------------------------------------*/

@@ -167,6 +167,11 @@ void hs_region_restrict(void);
  * not make may kill.  Locks: takes hs_region_lock once, unless it is held. */
 bool hs_region_is_restricted(void);
 
+/* The program has mapped something of its own at [addr, addr + len), by
+ * MAP_FIXED: free slots there are never used.  Context: thread-safe.  Locks:
+ * takes hs_region_lock. */
+void hs_region_disown(const void *addr, size_t len);
+
 /* Validate every invariant that can be; for tests. 0 or the number of the
  * invariant that does not hold. */
 int hs_region_check(void);

@@ -29,7 +29,7 @@ struct mmsghdr;
 struct msghdr;
 
 /* True once a hugetlb page is in use: before that there is nothing to prepare.
- * Set by the trap's installation (preload/trap.c), never cleared. */
+ * Set by the trap's installation (preload/signal.c), never cleared. */
 extern atomic_bool hs_call_on;
 
 static HS_ALWAYS_INLINE bool hs_call_active(void)

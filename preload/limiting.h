@@ -15,7 +15,7 @@
 void hs_limits_seccomp(void);
 
 /* prctl(2) is about to be made with these arguments. */
-void hs_limits_prctl(int option);
+void hs_limits_prctl(int option, long a1);
 
 /* setrlimit(2) is about to be made: @soft as given. */
 void hs_limits_rlimit(int resource, unsigned long soft);

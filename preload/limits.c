@@ -9,19 +9,23 @@
 #include "heap.h"
 #include "preload/call.h"
 #include "preload/real.h"
+#include "preload/trap.h"
 #include "region.h"
 #include "sys.h"
 
 /* What the heap asks the kernel once, it asks while it may. */
 void hs_limits_seccomp(void)
 {
+	if (hs_trap_is_vfork_child())
+		return;
 	hs_heap_free(hs_heap_malloc(1));
 	hs_region_restrict();
 }
 
-void hs_limits_prctl(int option)
+/* The modes are those of <linux/seccomp.h>: strict and filter. */
+void hs_limits_prctl(int option, long a1)
 {
-	if (option == PR_SET_SECCOMP)
+	if (option == PR_SET_SECCOMP && (a1 == 1 || a1 == 2))
 		hs_limits_seccomp();
 }
 
@@ -30,7 +34,7 @@ void hs_limits_prctl(int option)
 void hs_limits_rlimit(int resource, unsigned long soft)
 {
 	if ((resource == RLIMIT_AS || resource == RLIMIT_DATA) &&
-	    soft != (unsigned long)RLIM_INFINITY)
+	    soft != (unsigned long)RLIM_INFINITY && !hs_trap_is_vfork_child())
 		hs_region_unreserve(false);
 }
 
@@ -113,7 +117,7 @@ int hs_wrap_prctl(int option, long a1, long a2, long a3, long a4)
 	struct hs_call c;
 	int ret;
 
-	hs_limits_prctl(option);
+	hs_limits_prctl(option, a1);
 	hs_call_init(&c);
 	if (hs_call_active())
 		hs_call_prctl(&c, option, a1, a2, a4);

@@ -100,7 +100,7 @@ static void announce(long nr, const long *a)
 		break;
 #endif
 	case SYS_prctl:
-		hs_limits_prctl((int)a[0]);
+		hs_limits_prctl((int)a[0], a[1]);
 		break;
 	case SYS_setrlimit:
 		limit = (const unsigned long *)a[1];

@@ -443,7 +443,7 @@ static void own_memory(void)
 	atomic_store(&owner_pid, hs_sys.getpid());
 }
 
-static bool is_vfork_child(void)
+bool hs_trap_is_vfork_child(void)
 {
 	if (memory_mark == NULL || hs_region_is_restricted() ||
 	    *memory_mark == MEMORY_CANNOT_TELL ||
@@ -559,7 +559,7 @@ int hs_trap_sigaction(int sig, const struct sigaction *act,
 	struct sigaction was;
 
 	action_read(a, &was);
-	if (act != NULL && is_vfork_child()) {
+	if (act != NULL && hs_trap_is_vfork_child()) {
 		set_in_vfork_child(sig, act);
 	} else if (act != NULL) {
 		action_write(a, (void *)act->sa_handler,
@@ -612,11 +612,18 @@ static int other(sigaction_fn *real, int sig, const struct sigaction *act,
 static int set_action(sigaction_fn *real, int sig, const struct sigaction *act,
 		      struct sigaction *old)
 {
+	int ret;
+
 	if (!hs_trap_is_ours(sig))
 		return other(real, sig, act, old);
-	if (!hs_trap_active())
-		return real(sig, act, old);
-	return hs_trap_sigaction(sig, act, old);
+	if (hs_trap_active())
+		return hs_trap_sigaction(sig, act, old);
+	ret = real(sig, act, old);
+	/* The first huge page may have come in another thread meanwhile: then
+	 * the kernel has the wrong handler. */
+	if (ret == 0 && act != NULL && hs_trap_active())
+		hs_trap_sigaction(sig, act, NULL);
+	return ret;
 }
 
 HS_EXPORT sigaction_fn hs_wrap_sigaction __asm__("sigaction");

@@ -65,6 +65,10 @@ void hs_trap_wait_register(unsigned long bits);
 /* What it was sent then: no signal, but a word that one is pending. */
 bool hs_trap_is_poke(const siginfo_t *info);
 
+/* A child of vfork(), which shares the parent's memory?  Told once huge pages
+ * are in use; false before. */
+bool hs_trap_is_vfork_child(void);
+
 /* A child has no signal pending and no thread that waits. */
 void hs_trap_fork_child(void);
 

@@ -57,10 +57,16 @@ static bool is_granted(int advice)
 HS_EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
 		     off_t off)
 {
-	if (flags & MAP_FIXED)
-		hs_rescue_pin_base(addr, len);
-	return ((fn_mmap *)hs_real(HS_REAL_mmap))(addr, len, prot, flags, fd,
-						  off);
+	fn_mmap *real = (fn_mmap *)hs_real(HS_REAL_mmap);
+	void *p;
+
+	if (!(flags & MAP_FIXED))
+		return real(addr, len, prot, flags, fd, off);
+	hs_rescue_pin_base(addr, len);
+	p = real(addr, len, prot, flags, fd, off);
+	if (p != MAP_FAILED)
+		hs_region_disown(p, len);
+	return p;
 }
 
 HS_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd,

@@ -400,6 +400,44 @@ START_TEST(address_space_given_back)
 }
 END_TEST
 
+START_TEST(what_the_program_maps_is_its_own)
+{
+	char *p;
+	char *theirs;
+	char *far;
+	size_t got;
+	void *addr;
+	int i;
+
+	start(8);
+	p = map(1, 0);
+	theirs = p + 5 * FAKE_SLOT + 4096;
+	far = p + HS_TIB;
+	ck_assert_ptr_eq(fake_pool.real.mmap(theirs, FAKE_SLOT,
+					     PROT_READ | PROT_WRITE,
+					     MAP_PRIVATE | MAP_ANONYMOUS |
+						     MAP_FIXED,
+					     -1, 0),
+			 theirs);
+	memset(theirs, 7, FAKE_SLOT);
+	hs_region_disown(theirs, FAKE_SLOT);
+	hs_region_disown(far, 4096);
+	hs_region_disown(&i, sizeof(i));
+	for (i = 0; i < 40; i++) {
+		char *q = map(1 + (size_t)i % 7, 0);
+
+		memset(q, 1, FAKE_SLOT);
+	}
+	ck_assert(is_all(theirs, FAKE_SLOT, 7));
+	ck_assert_int_eq(hs_region_map(far, FAKE_SLOT, 0, 0, &addr, &got), 0);
+	ck_assert_ptr_ne(addr, far);
+	ck_assert_int_eq(hs_region_map(NULL, HS_TIB + FAKE_SLOT, 0, HS_MAP_LAZY,
+				       &addr, &got),
+			 -ENOMEM);
+	ck_assert_int_eq(hs_region_check(), 0);
+}
+END_TEST
+
 START_TEST(only_calls_of_malloc)
 {
 	char *p;
@@ -509,6 +547,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_call_finds_its_pages);
 	tcase_add_test(tc, moving);
 	tcase_add_test(tc, address_space_given_back);
+	tcase_add_test(tc, what_the_program_maps_is_its_own);
 	tcase_add_test(tc, only_calls_of_malloc);
 	tcase_add_test(tc, calls_in_flight_stay_out_of_the_fork);
 	tcase_add_test(tc, calls_nest);
