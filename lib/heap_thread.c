@@ -274,10 +274,11 @@ static void orphan_heaps(void)
 		hs_theap_self = &hs_theap_none;
 	}
 	for (heap = heaps; heap != NULL; heap = heap->next) {
-		heap->remote_head = NULL;
+		bool was_told = atomic_exchange(&heap->remote_head, NULL);
+
 		if (heap == hs_theap_self) {
-			heap->unmerged =
-				heap->next != &hs_heap_shared || heap != heaps;
+			heap->unmerged = was_told || heap != heaps ||
+					 heap->next != &hs_heap_shared;
 			continue;
 		}
 		heap->stale = true;

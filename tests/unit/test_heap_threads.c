@@ -333,6 +333,30 @@ START_TEST(fork_while_others_allocate)
 }
 END_TEST
 
+static void free_by_stranger(void *p)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, stranger, p);
+	pthread_join(thread, NULL);
+}
+
+/* Told of one free before the fork, and of the others after it. */
+static int child_is_told(struct block *mine, unsigned nr)
+{
+	struct hs_heap_usage usage;
+	unsigned i;
+
+	hs_heap_trim(0);
+	for (i = 1; i < nr; i++)
+		free_by_stranger(mine[i].p);
+	hs_heap_trim(0);
+	hs_heap_usage(&usage);
+	if (usage.mapped_bytes != 0)
+		return 30;
+	return hs_heap_check() ? 31 : 0;
+}
+
 #define NR_SLOTS 64
 
 static bool slot_was_used[NR_SLOTS];
@@ -428,6 +452,22 @@ START_TEST(young_children)
 }
 END_TEST
 
+START_TEST(others_free_before_and_after_a_fork)
+{
+	static struct block mine[50];
+	unsigned i;
+
+	heap_test_init();
+	for (i = 0; i < 50; i++)
+		mine[i].p = hs_heap_malloc(64);
+	free_by_stranger(mine[0].p);
+	ck_assert_int_eq(run_fork(child_is_told, mine, 50), 0);
+	for (i = 1; i < 50; i++)
+		hs_heap_free(mine[i].p);
+	assert_all_free();
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, trade);
@@ -436,6 +476,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, free_without_a_heap);
 	tcase_add_test(tc, fork_while_others_allocate);
 	tcase_add_test(tc, young_children);
+	tcase_add_test(tc, others_free_before_and_after_a_fork);
 }
 
 int main(void)
