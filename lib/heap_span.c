@@ -468,6 +468,7 @@ uint32_t hs_span_alloc(struct hs_span_pool *pool, size_t nr_units,
 		else
 			first = grow_packed(pool, nr_units, align_units, flags,
 					    zeroed);
+		decay(pool, nr_units);
 	}
 	span_unlock();
 	return first;
