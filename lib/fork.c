@@ -77,6 +77,56 @@ static bool take_all(bool skip)
 	return false;
 }
 
+/* --- a stack that is heap memory -------------------------------------------- */
+
+/* What the rest of the fork may push below, and reads above. */
+#define STACK_BELOW (64 * HS_KIB)
+#define STACK_ABOVE (4 * HS_KIB)
+
+/* On it the forking thread's own stack is converted.  Fork lock held. */
+static _Alignas(64) char spare_stack[32 * HS_KIB];
+
+static void call_on_spare(void (*fn)(void *arg), void *arg)
+{
+	void *top = spare_stack + sizeof(spare_stack);
+
+#if defined(__x86_64__)
+	__asm__ volatile("mov %%rsp, %%rbx\n\t"
+			 "mov %[top], %%rsp\n\t"
+			 "call *%[fn]\n\t"
+			 "mov %%rbx, %%rsp"
+			 : "+D"(arg)
+			 : [top] "r"(top), [fn] "r"(fn)
+			 : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10",
+			   "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
+			   "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+			   "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "cc",
+			   "memory");
+#else
+	(void)top;
+	(void)fn;
+	(void)arg;
+#endif
+}
+
+static void stack_to_base(void *sp)
+{
+	hs_rescue_pin_base((char *)sp - STACK_BELOW, STACK_BELOW + STACK_ABOVE);
+}
+
+/*
+ * Else the first push after the fork, with the rescue's lock held, could meet
+ * a page that is shared and cannot be copied.  Stacks that were announced are
+ * on base pages already; a coroutine library's may be any block.
+ */
+static void settle_own_stack(void)
+{
+	void *sp = __builtin_frame_address(0);
+
+	if (hs_region_contains(sp))
+		call_on_spare(stack_to_base, sp);
+}
+
 /*
  * A handler that interrupted the heap and forks holds what its thread held.
  * Another thread may wait for that, holding what this fork wants, so it does
@@ -92,6 +142,7 @@ void hs_fork_prepare(void)
 		taken.depth++;
 		return;
 	}
+	settle_own_stack();
 	hs_inflight_shut();
 	while (!take_all(interrupted)) {
 		hs_inflight_open();

@@ -600,6 +600,15 @@ void hs_region_unreserve(bool settle)
 	hs_lock_release(&hs_region_lock);
 }
 
+void hs_region_leave_pool(void)
+{
+	hs_lock_acquire(&hs_region_lock);
+	hs_region.left_pool = true;
+	for (size_t i = 0; hs_arena.base && i < hs_region.map.high; i++)
+		hs_rescue_pin_base(hs_region_slot_addr(i), 1);
+	hs_lock_release(&hs_region_lock);
+}
+
 void hs_region_restrict(void)
 {
 	hs_lock_acquire(&hs_region_lock);

@@ -160,6 +160,11 @@ bool hs_slot_is_frozen(const struct hs_slot *slot);
  * slots: with @settle they become BASE. */
 void hs_region_unreserve(bool settle);
 
+/* New mappings will be refused at some point where a program that maps nothing
+ * lives on (mlockall(MCL_FUTURE) under RLIMIT_MEMLOCK), so none may be needed
+ * for a copy: huge pages become base pages, and none is taken from now on. */
+void hs_region_leave_pool(void);
+
 /* A seccomp filter is going on: from now on only calls that malloc makes. */
 void hs_region_restrict(void);
 

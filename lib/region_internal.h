@@ -17,6 +17,7 @@ struct hs_region_state {
 	_Atomic size_t nr_pool;  /* slots HUGE or LAZY */
 	_Atomic size_t nr_vmas;  /* kernel mappings made, an upper estimate */
 	bool limited;            /* nothing is reserved or mapped ahead */
+	bool left_pool;          /* see hs_region_leave_pool() */
 	bool restricted;         /* only calls that malloc makes */
 };
 

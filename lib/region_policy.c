@@ -127,7 +127,8 @@ size_t hs_policy_pool_slots(size_t nr, unsigned flags)
 	}
 	/* What a rescue may need is charged by a mapping of the same size,
 	 * which a limit would count once more. */
-	if (hs_region.limited && hs_convert_charges()) {
+	if (hs_region.left_pool ||
+	    (hs_region.limited && hs_convert_charges())) {
 		hs_policy_note_short(nr, HS_STAT_FALLBACK_RLIMIT);
 		return 0;
 	}

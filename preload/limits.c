@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "heap.h"
 #include "preload/call.h"
@@ -38,10 +39,22 @@ void hs_limits_rlimit(int resource, unsigned long soft)
 		hs_region_unreserve(false);
 }
 
+/* For want of CAP_IPC_LOCK, which root is taken to have. */
+static bool locking_is_limited(void)
+{
+	struct rlimit64 limit;
+
+	return geteuid() != 0 &&
+	       hs_sys.getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
+	       limit.rlim_cur != RLIM64_INFINITY;
+}
+
 void hs_limits_mlockall(int flags)
 {
 	if (flags & (MCL_CURRENT | MCL_FUTURE))
 		hs_region_unreserve((flags & MCL_CURRENT) != 0);
+	if ((flags & MCL_FUTURE) && locking_is_limited())
+		hs_region_leave_pool();
 }
 
 static void announce(int resource, const struct rlimit *limit)

@@ -13,7 +13,7 @@
 #   - --greedy obtains at least N percent (default 93) of what bare obtains, but
 #     for 8 MiB: the library's own memory, and blocks rounded to their classes;
 #   - what mlockall answered is the same;
-#   - the library wrote its report, which counts something under one of the KEYs;
+#   - the library wrote its report, and that counts something under one KEY;
 #   - with --huge, some of the heap was on huge pages, with --no-huge none;
 #   - no page leaked from the pool.
 # rows_end prints the sum and gives the exit status.
