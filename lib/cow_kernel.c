@@ -149,7 +149,8 @@ static void prefork(void)
 static uint32_t new_epoch(void)
 {
 	return atomic_fetch_add_explicit(&hs_arena.epoch, 1,
-					 memory_order_relaxed) + 1;
+					 memory_order_relaxed) +
+	       1;
 }
 
 static void postfork_parent(void)
@@ -173,9 +174,9 @@ static void postfork_parent(void)
 static int move_copy(const struct kept *k)
 {
 	size_t len = hs_region_slot_bytes();
-	void *p = hs_sys.mremap(k->copy, len, len,
-				MREMAP_MAYMOVE | MREMAP_FIXED,
-				addr_of(k->slot));
+	void *p =
+		hs_sys.mremap(k->copy, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
+			      addr_of(k->slot));
 
 	return hs_sys_is_err(p) ? hs_sys_err(p) : 0;
 }
@@ -216,12 +217,13 @@ static void postfork_child(void)
 
 		if (fill_hole(&kept[i]))
 			hs_log_fatal("fork: the child cannot map its copy of "
-				     "%p", (void *)addr_of(slot));
+				     "%p",
+				     (void *)addr_of(slot));
 		slot->premapped = 0;
 		slot->vma_start = 1;
 		slot->thp = 0;
-		slot->mapped_units = (uint32_t)(hs_region_slot_bytes() >>
-						HS_UNIT_SHIFT);
+		slot->mapped_units =
+			(uint32_t)(hs_region_slot_bytes() >> HS_UNIT_SHIFT);
 		hs_slot_set_state(slot, HS_SLOT_BASE);
 		hs_convert_uncharge((size_t)(slot - hs_arena.slots), 1);
 	}

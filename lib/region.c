@@ -115,8 +115,7 @@ static size_t run_length(size_t first, size_t nr)
 
 	if (hs_arena_extend((first + want) << hs_arena.slot_shift))
 		return nr;
-	while (n < want &&
-	       hs_slot_map_is_free(&hs_region.map, first + n, 1) &&
+	while (n < want && hs_slot_map_is_free(&hs_region.map, first + n, 1) &&
 	       !hs_arena.slots[first + n].premapped)
 		n++;
 	return n;
@@ -150,9 +149,9 @@ static ssize_t map_pool(size_t first, size_t nr, unsigned flags)
 
 	while (have < nr) {
 		size_t n = same_premapped(first + have, nr - have);
-		int err = hs_arena.slots[first + have].premapped ?
-				  0 :
-				  premap(first + have, n);
+		int err = hs_arena.slots[first + have].premapped
+				  ? 0
+				  : premap(first + have, n);
 
 		if (err == -EEXIST)
 			return err;
@@ -168,10 +167,9 @@ static ssize_t map_pool(size_t first, size_t nr, unsigned flags)
 		set_states(first, have, HS_SLOT_LAZY);
 		return (ssize_t)have;
 	}
-	populated = hs_pagesrc_huge()->populate(
-			    hs_region_slot_addr(first),
-			    have << hs_arena.slot_shift,
-			    hs_region_slot_bytes()) >>
+	populated = hs_pagesrc_huge()->populate(hs_region_slot_addr(first),
+						have << hs_arena.slot_shift,
+						hs_region_slot_bytes()) >>
 		    hs_arena.slot_shift;
 	hs_policy_note_short(have - populated, HS_STAT_FALLBACK_POOL);
 	set_states(first, populated, HS_SLOT_HUGE);
@@ -202,9 +200,9 @@ static void set_base(size_t first, size_t bytes, bool thp)
  */
 static int drop_premapped(size_t first, size_t nr)
 {
-	int err = hs_pagesrc_reset(hs_region_slot_addr(first),
-				   nr << hs_arena.slot_shift,
-				   hs_arena.reserved);
+	int err =
+		hs_pagesrc_reset(hs_region_slot_addr(first),
+				 nr << hs_arena.slot_shift, hs_arena.reserved);
 
 	for (size_t i = first; i < first + nr && !err; i++)
 		hs_arena.slots[i].premapped = 0;
@@ -400,7 +398,8 @@ static int give_back(size_t first, size_t nr, size_t len, bool pool)
 }
 
 /* @len: what is mapped of them; behind it, in a process that is limited, may
- * be somebody else's.  A slot whose contents could not be given up must not pass for zeroed. */
+ * be somebody else's.  A slot whose contents could not be given up must not
+ * pass for zeroed. */
 static void unmap_same(size_t first, size_t nr, size_t len, bool pool)
 {
 	int err = give_back(first, nr, len, pool);
@@ -485,9 +484,9 @@ static void move_record(size_t from, size_t to)
 /* Moved-away slots are a hole: take the addresses back, or never use them. */
 static void reclaim_hole(size_t first, size_t nr)
 {
-	int err = hs_pagesrc_reset(hs_region_slot_addr(first),
-				   nr << hs_arena.slot_shift,
-				   hs_arena.reserved);
+	int err =
+		hs_pagesrc_reset(hs_region_slot_addr(first),
+				 nr << hs_arena.slot_shift, hs_arena.reserved);
 
 	for (size_t i = first; i < first + nr; i++) {
 		hs_arena.slots[i].premapped = 0;

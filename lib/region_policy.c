@@ -101,8 +101,8 @@ static size_t cap_now(void)
 /* The pool may have grown since: look again before refusing. */
 static size_t within_cap(size_t nr)
 {
-	size_t used = atomic_load_explicit(&hs_region.nr_pool,
-					   memory_order_relaxed);
+	size_t used =
+		atomic_load_explicit(&hs_region.nr_pool, memory_order_relaxed);
 
 	if (used + nr > policy.cap_slots && !hs_region.restricted)
 		policy.cap_slots = cap_now();
@@ -120,9 +120,9 @@ size_t hs_policy_pool_slots(size_t nr, unsigned flags)
 	if (!policy.decided)
 		decide();
 	if (!policy.usable || hs_region.restricted) {
-		hs_policy_note_short(nr, policy.usable ?
-						 HS_STAT_FALLBACK_SECCOMP :
-						 policy.reason);
+		hs_policy_note_short(nr, policy.usable
+						 ? HS_STAT_FALLBACK_SECCOMP
+						 : policy.reason);
 		return 0;
 	}
 	/* What a rescue may need is charged by a mapping of the same size,
@@ -141,9 +141,9 @@ size_t hs_policy_pool_slots(size_t nr, unsigned flags)
 	if (allowed < nr)
 		hs_policy_note_short(nr - allowed,
 				     policy.cap_slots == 0 &&
-						     hs_config->limit_percent ?
-					     HS_STAT_FALLBACK_POOL :
-					     HS_STAT_FALLBACK_LIMIT);
+						     hs_config->limit_percent
+					     ? HS_STAT_FALLBACK_POOL
+					     : HS_STAT_FALLBACK_LIMIT);
 	return allowed;
 }
 
@@ -153,8 +153,8 @@ size_t hs_policy_pool_slots(size_t nr, unsigned flags)
  */
 size_t hs_policy_run_slots(size_t nr)
 {
-	size_t used = atomic_load_explicit(&hs_region.nr_pool,
-					   memory_order_relaxed);
+	size_t used =
+		atomic_load_explicit(&hs_region.nr_pool, memory_order_relaxed);
 
 	if (hs_region.limited || nr >= RUN_MAX)
 		return nr;

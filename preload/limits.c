@@ -102,8 +102,8 @@ HS_EXPORT prlimit_fn hs_wrap_prlimit __asm__("prlimit");
 int hs_wrap_prlimit(int pid, int resource, const struct rlimit *limit,
 		    struct rlimit *old)
 {
-	return do_prlimit((prlimit_fn *)hs_real(HS_REAL_prlimit), pid,
-			  resource, limit, old);
+	return do_prlimit((prlimit_fn *)hs_real(HS_REAL_prlimit), pid, resource,
+			  limit, old);
 }
 
 HS_EXPORT prlimit_fn hs_wrap_prlimit64 __asm__("prlimit64");

@@ -6,6 +6,7 @@ fork_begin() { # PAGES
 	need_pool_exactly "$1"
 	fork_pages=$1
 	fork_dir=$(mktemp -d)
+	chmod 777 "$fork_dir" # for programs that drop privileges
 	on_exit "rm -rf '$fork_dir'"
 }
 
