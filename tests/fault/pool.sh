@@ -2,21 +2,46 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Each system call of the library failing, on huge pages: enough of them at
 # start, none left at the fork.  One program at a time, as they share the pool.
-: "${top_srcdir=.}" "${top_builddir=.}" "${HS_FAULT_SECONDS=15}"
+: "${top_srcdir=.}" "${top_builddir=.}" "${HS_FAULT_SECONDS=12}"
 # shellcheck source=tests/lib/pool.sh
 . "$top_srcdir/tests/lib/pool.sh"
 HS_TEST_FAULT_LIB=$top_builddir/tests/.libs/libhugeshim-fault.so
 HUGESHIM_LIMIT=none HUGESHIM_BASE_FIRST=0 HUGESHIM_POPULATE_MAX=4M
-HUGESHIM_RETAIN=0 HUGESHIM_DECAY=0
+HUGESHIM_RETAIN=0 HUGESHIM_DECAY=0 HUGESHIM_STATS=-
 export HS_TEST_FAULT_LIB HUGESHIM_LIMIT HUGESHIM_BASE_FIRST \
-	HUGESHIM_POPULATE_MAX HUGESHIM_RETAIN HUGESHIM_DECAY
+	HUGESHIM_POPULATE_MAX HUGESHIM_RETAIN HUGESHIM_DECAY HUGESHIM_STATS
 failed=0
-for what in heap threads fork calls; do
+
+with_pool() { # COMMAND...: it ends with "inject ARGUMENTS"
 	need_pool 64
 	before=$(pool_counters)
-	"$top_builddir/tests/fault/inject" -j 1 -t "$HS_FAULT_SECONDS" \
-		"$top_builddir/tests/fault/program" $what 9>&- || failed=1
-	pool_same "$before" "$what" || failed=1
+	"$@" 9>&- || failed=1
+	pool_same "$before" "$*" || failed=1
 	pool_restore
+}
+
+# shellcheck disable=SC2317 # by with_pool
+inject() { # ARGUMENT OF program
+	"$top_builddir/tests/fault/inject" -j 1 -t "$HS_FAULT_SECONDS" \
+		"$top_builddir/tests/fault/program" "$1"
+}
+
+# The same with pages from a mount; a private one, which ends with its shell.
+# shellcheck disable=SC2016,SC2317 # the inner shell's variables; by with_pool
+inject_mounted() { # ARGUMENT OF program
+	HUGESHIM_MOUNT=$mount unshare -m sh -c '
+		mount -t hugetlbfs none "$HUGESHIM_MOUNT" &&
+		exec "$0" "$@"' "$top_builddir/tests/fault/inject" -j 1 \
+		-t "$HS_FAULT_SECONDS" "$top_builddir/tests/fault/program" "$1"
+}
+
+for what in heap threads fork calls; do
+	with_pool inject $what
 done
+if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+	mount=$(mktemp -d) || exit 99
+	# shellcheck disable=SC2016 # at exit
+	on_exit 'rmdir "$mount"'
+	with_pool inject_mounted heap
+fi
 exit $failed
