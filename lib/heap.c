@@ -126,17 +126,18 @@ static void *alloc_span(struct hs_span_pool *pool, size_t size_bytes,
 }
 
 /*
- * A block of @class from the heap that a young fork child has on base pages, or
- * NULL.  What was inherited is not looked through for space.
+ * A block from the heap that a young fork child has on base pages, or NULL.
+ * What was inherited is not looked through for space.
  */
-static void *alloc_young(struct hs_theap *heap, unsigned class, bool *zeroed)
+static void *alloc_young(struct hs_theap *heap, size_t size_bytes, bool *zeroed)
 {
-	if (class < HS_NR_SMALL)
-		return hs_slab_alloc(heap, class, HS_SPAN_GROW, false, zeroed);
-	/* cppcheck-suppress arrayIndexOutOfBoundsCond ; the callers' classes
-	 * end with HS_LARGE_MAX */
-	return take_span(heap->pool, hs_units_of(hs_classes[class].size_bytes),
-			 1, HS_SPAN_GROW, zeroed);
+	if (size_bytes <= HS_SMALL_MAX)
+		return hs_slab_alloc(heap, hs_class_of(size_bytes),
+				     HS_SPAN_GROW, false, zeroed);
+	if (size_bytes <= HS_LARGE_MAX)
+		return take_span(heap->pool, hs_units_of(size_bytes), 1,
+				 HS_SPAN_GROW, zeroed);
+	return NULL;
 }
 
 static bool is_young(const struct hs_theap *heap)
@@ -147,14 +148,12 @@ static bool is_young(const struct hs_theap *heap)
 static void *alloc(size_t size_bytes, bool *zeroed)
 {
 	struct hs_theap *heap = hs_heap_thread_get();
-	void *block = NULL;
+	void *block;
 
 	if (size_bytes > PTRDIFF_MAX || hs_heap_map.base == 0)
 		return NULL;
 	if (is_young(heap)) {
-		if (size_bytes <= HS_LARGE_MAX)
-			block = alloc_young(heap, hs_class_of(size_bytes),
-					    zeroed);
+		block = alloc_young(heap, size_bytes, zeroed);
 		if (block != NULL)
 			return block;
 		heap = hs_heap_thread_grow_up();
@@ -222,8 +221,10 @@ void *hs_heap_memalign(size_t align, size_t size_bytes)
 		return NULL;
 	class = hs_class_of_aligned(size_bytes, align);
 	if (is_young(heap)) {
-		block = class < HS_NR_SMALL ? alloc_young(heap, class, &zeroed)
-					    : NULL;
+		block = NULL;
+		if (class < HS_NR_SMALL)
+			block = hs_slab_alloc(heap, class, HS_SPAN_GROW, false,
+					      &zeroed);
 		if (block != NULL)
 			return block;
 		heap = hs_heap_thread_grow_up();
