@@ -140,7 +140,8 @@ int hs_convert_to_base_locked(struct hs_slot *slot)
 		return err;
 	slot->premapped = 0;
 	slot->vma_start = 1;
-	if (index + 1 < hs_region.map.nr_slots)
+	/* The table of slots ends where the part in use does. */
+	if (index + 1 < hs_arena.size_bytes >> hs_arena.slot_shift)
 		(slot + 1)->vma_start = 1;
 	slot->thp = !charged && stage_source() == &hs_pagesrc_thp;
 	slot->mapped_units =
