@@ -268,6 +268,19 @@ START_TEST(convert_that_failed_leaves_nothing_behind)
 }
 END_TEST
 
+/* 1024 slots: their table ends with a page of memory. */
+START_TEST(convert_the_last_slot_of_all)
+{
+	char *p;
+
+	start(0);
+	p = map(1024, HS_MAP_LAZY);
+	ck_assert_int_eq(hs_rescue_pin_base(p + 1023 * FAKE_SLOT, 1), 0);
+	ck_assert_int_eq(state(p + 1023 * FAKE_SLOT), HS_SLOT_BASE);
+	ck_assert_int_eq(hs_region_check(), 0);
+}
+END_TEST
+
 /* What the program does to base pages of its own accord. */
 START_TEST(a_fault_on_base_pages_is_retried_once)
 {
@@ -541,6 +554,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, convert_keeps_contents);
 	tcase_add_test(tc, convert_that_fails_leaves_the_slot);
 	tcase_add_test(tc, convert_that_failed_leaves_nothing_behind);
+	tcase_add_test(tc, convert_the_last_slot_of_all);
 	tcase_add_test(tc, a_fault_on_base_pages_is_retried_once);
 	tcase_add_test(tc, a_dry_pool_is_rescued);
 	tcase_add_test(tc, other_faults_are_not_ours);
