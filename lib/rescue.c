@@ -8,7 +8,7 @@
 #include "convert.h"
 #include "log.h"
 #include "pagesrc.h"
-#include "region.h"
+#include "region_internal.h"
 #include "stats.h"
 #include "sys.h"
 
@@ -82,6 +82,13 @@ static int own_locked(struct hs_slot *slot)
  * datagram, so a few tries. */
 static int try_locked(struct hs_slot *slot, int (*change)(struct hs_slot *slot))
 {
+	/* A handler that came in between could not be rescued: the lock would
+	 * be its own thread's. */
+	const uint64_t all = ~(UINT64_C(1) << (SIGBUS - 1) |
+			       UINT64_C(1) << (SIGSEGV - 1));
+	uint64_t old = 0;
+	bool masked = !hs_region.restricted &&
+		      hs_sys.sigprocmask(SIG_BLOCK, &all, &old) == 0;
 	int err = 0;
 
 	hs_lock_acquire(&hs_rescue_lock);
@@ -91,6 +98,8 @@ static int try_locked(struct hs_slot *slot, int (*change)(struct hs_slot *slot))
 			break;
 	}
 	hs_lock_release(&hs_rescue_lock);
+	if (masked)
+		hs_sys.sigprocmask(SIG_SETMASK, &old, NULL);
 	return err;
 }
 

@@ -60,9 +60,14 @@ HS_T_FN bool blocks_verify(const struct blocks *s)
 
 		if (bad < 0)
 			continue;
-		dprintf(2, "pid %d block %zu of %zu bytes, word at %zd (%p)\n",
+		dprintf(2,
+			"pid %d block %zu of %zu bytes, word at %zd (%p) is "
+			"%llx, not %llx\n",
 			(int)getpid(), i, s->b[i].len, bad,
-			(void *)(s->b[i].p + bad));
+			(void *)(s->b[i].p + bad),
+			*(unsigned long long *)(void *)(s->b[i].p + bad),
+			(unsigned long long)hs_t_word(s->b[i].seed,
+						      (size_t)bad));
 		return false;
 	}
 	return true;

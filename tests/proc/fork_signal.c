@@ -27,6 +27,7 @@ static struct hog hog;
 static struct blocks set;
 static struct hs_t_rng rng, handler_rng;
 static volatile sig_atomic_t inside; /* in a function of the heap */
+static volatile sig_atomic_t armed;
 static _Atomic unsigned long nr_forks, nr_inside;
 static _Atomic bool stop;
 static unsigned long want_forks = 150;
@@ -70,6 +71,7 @@ static void handler(int sig)
 	hog_give(&hog);
 	atomic_fetch_add(&nr_inside, inside != 0);
 	atomic_fetch_add(&nr_forks, 1);
+	armed = 0;
 	errno = saved;
 }
 
@@ -130,11 +132,7 @@ static void *thread_main(void *arg)
 	struct hs_t_rng own = { (uintptr_t)arg };
 	unsigned char *p[32] = { NULL };
 	size_t len[32] = { 0 };
-	sigset_t alarm_set;
 
-	sigemptyset(&alarm_set);
-	sigaddset(&alarm_set, SIGALRM);
-	pthread_sigmask(SIG_BLOCK, &alarm_set, NULL);
 	while (!atomic_load(&stop)) {
 		unsigned i = (unsigned)hs_t_below(&own, 32);
 
@@ -145,22 +143,31 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
+/* One shot, so that the program gets on between two of them. */
+static void arm(long us)
+{
+	struct itimerval timer = { { 0, 0 }, { 0, us } };
+
+	HS_T_CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+}
+
 static void run_main(void)
 {
-	struct itimerval timer = { { 0, 3000 }, { 0, 3000 } };
 	unsigned char *p[64] = { NULL };
 	size_t len[64] = { 0 };
 
-	HS_T_CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
 	while (atomic_load(&nr_forks) < want_forks) {
 		unsigned i = (unsigned)hs_t_below(&rng, 64);
 
+		if (!armed) {
+			armed = 1;
+			arm(50 + (long)hs_t_below(&rng, 3000));
+		}
 		churn(&rng, &p[i], &len[i], true);
 		flurry(&rng);
 		renew_set();
 	}
-	memset(&timer, 0, sizeof(timer));
-	setitimer(ITIMER_REAL, &timer, NULL);
+	arm(0);
 	for (unsigned i = 0; i < 64; i++)
 		free(p[i]);
 }
@@ -169,6 +176,7 @@ int main(int argc, char **argv)
 {
 	struct sigaction sa = { .sa_handler = handler, .sa_flags = SA_RESTART };
 	unsigned long nr_threads = 0;
+	sigset_t alarm_set;
 	pthread_t ids[8];
 	uint64_t seed = 1;
 
@@ -189,9 +197,14 @@ int main(int argc, char **argv)
 		hs_t_skip("needs a kernel with CONFIG_HUGETLBFS");
 	HS_T_CHECK(blocks_make(&set, &rng, (size_t)MIB << 20));
 	HS_T_CHECK(sigaction(SIGALRM, &sa, NULL) == 0);
+	/* The handler is the main thread's, from the first moment on. */
+	sigemptyset(&alarm_set);
+	sigaddset(&alarm_set, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarm_set, NULL);
 	for (unsigned long t = 0; t < nr_threads; t++)
 		HS_T_CHECK(pthread_create(&ids[t], NULL, thread_main,
 					  (void *)(t + 1)) == 0);
+	pthread_sigmask(SIG_UNBLOCK, &alarm_set, NULL);
 	run_main();
 	atomic_store(&stop, true);
 	for (unsigned long t = 0; t < nr_threads; t++)
