@@ -26,7 +26,9 @@ struct record {
 static _Atomic(struct record *) records;
 static HS_TLS struct record *mine;
 
-static _Atomic uint32_t gate; /* futex: 1 while a fork is under way */
+/* Futex: hs_lock_generation() while a fork is under way, else 0.  A child of a
+ * fork that was not seen may inherit it shut; the generation tells. */
+static _Atomic uint32_t gate;
 static _Atomic uintptr_t gate_owner;
 
 static struct record *take_free(void)
@@ -72,13 +74,21 @@ static HS_COLD struct record *get_record(void)
 	return r;
 }
 
+static bool is_shut(void)
+{
+	uint32_t shut = atomic_load(&gate);
+
+	return shut != 0 && shut == hs_lock_generation();
+}
+
 /* With a timeout: a wake-up that the kernel refused must not be the end. */
 static void wait_at_gate(void)
 {
 	const struct timespec timeout = { .tv_nsec = GATE_WAIT_NS };
 
-	while (atomic_load(&gate)) {
-		int ret = hs_sys.futex_wait(&gate, 1, &timeout);
+	while (is_shut()) {
+		int ret = hs_sys.futex_wait(&gate, hs_lock_generation(),
+					    &timeout);
 
 		if (ret < 0 && ret != -EAGAIN && ret != -EINTR &&
 		    ret != -ETIMEDOUT)
@@ -111,7 +121,7 @@ void hs_inflight_begin(struct hs_inflight *f)
 
 	while (r) {
 		publish(r, f);
-		if (!atomic_load(&gate) ||
+		if (!is_shut() ||
 		    atomic_load(&gate_owner) == hs_lock_self())
 			break;
 		atomic_store(&r->nr, f->saved);
@@ -142,7 +152,7 @@ void hs_inflight_thread_exit(void)
 void hs_inflight_shut(void)
 {
 	atomic_store(&gate_owner, hs_lock_self());
-	atomic_store(&gate, 1);
+	atomic_store(&gate, hs_lock_generation());
 	atomic_thread_fence(memory_order_seq_cst);
 }
 

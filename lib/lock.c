@@ -87,6 +87,11 @@ static uint64_t generation(void)
 	return (uint64_t)value << GENERATION_SHIFT;
 }
 
+uint32_t hs_lock_generation(void)
+{
+	return (uint32_t)(generation() >> GENERATION_SHIFT);
+}
+
 /* What the word of a lock held by this thread is, but for the waiters. */
 static uint64_t my_word(void)
 {

@@ -83,6 +83,10 @@ int hs_lock_init_sentinel(void);
 /* After a fork that was seen: the child adopts a fresh sentinel. */
 void hs_lock_rearm_sentinel(void);
 
+/* Not 0, and another in a child of a fork that nobody announced: what such a
+ * child inherits marked with it is not its own. */
+uint32_t hs_lock_generation(void);
+
 /* Forks of this line of processes that were noticed by the sentinel alone. */
 unsigned hs_lock_unseen_forks(void);
 

@@ -3,8 +3,10 @@
  * Slots: mapping with fallback one by one, giving back, moving, converting,
  * rescuing, limits, calls in flight.  The pool is a fake.
  */
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -504,6 +506,33 @@ START_TEST(calls_in_flight_stay_out_of_the_fork)
 }
 END_TEST
 
+static void *shut_gate(void *unused)
+{
+	hs_inflight_shut();
+	return unused;
+}
+
+START_TEST(a_gate_inherited_unseen_is_open)
+{
+	struct hs_inflight call = { .nr = 1 };
+	pthread_t thread;
+	pid_t child;
+	int status;
+
+	start(0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, shut_gate, NULL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (child == 0) {
+		alarm(10);
+		hs_inflight_begin(&call);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 static unsigned nr_visited;
 
 static void count_range(const void *addr HS_UNUSED, size_t len)
@@ -564,6 +593,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, what_the_program_maps_is_its_own);
 	tcase_add_test(tc, only_calls_of_malloc);
 	tcase_add_test(tc, calls_in_flight_stay_out_of_the_fork);
+	tcase_add_test(tc, a_gate_inherited_unseen_is_open);
 	tcase_add_test(tc, calls_nest);
 }
 
