@@ -26,6 +26,8 @@
  */
 #include "fork.h"
 
+#include <signal.h>
+
 #include "cow.h"
 #include "heap.h"
 #include "inflight.h"
@@ -39,6 +41,8 @@
 static struct hs_lock fork_lock = HS_LOCK_INIT(HS_RANK_FORK);
 static struct {
 	unsigned depth; /* prepare handlers that fork again */
+	bool masked;
+	uint64_t mask; /* what it was */
 	bool region, rescue, meta;
 } taken;
 
@@ -128,6 +132,32 @@ static void settle_own_stack(void)
 }
 
 /*
+ * A handler that came between prepare and the fork, or the fork and its end,
+ * could wait for a lock of its own thread, or write to a page that only the
+ * rescue could copy, whose lock its thread has.  (libc's fork blocks signals
+ * too; so a filter that allows fork allows this.)
+ */
+static bool block_signals(uint64_t *mask)
+{
+	const uint64_t all = ~(UINT64_C(1) << (SIGBUS - 1) |
+			       UINT64_C(1) << (SIGSEGV - 1));
+
+	return hs_sys.sigprocmask(SIG_BLOCK, &all, mask) == 0;
+}
+
+/* The lock goes last but one: whoever takes it next stores its own mask. */
+static void end(void (*release)(struct hs_lock *lock, bool taken))
+{
+	uint64_t mask = taken.mask;
+	bool masked = taken.masked;
+
+	hs_inflight_open();
+	release(&fork_lock, true);
+	if (masked)
+		hs_sys.sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+/*
  * A handler that interrupted the heap and forks holds what its thread held.
  * Another thread may wait for that, holding what this fork wants, so it does
  * not insist: it leaves such locks out.  A fork from elsewhere that meets a
@@ -137,11 +167,17 @@ static void settle_own_stack(void)
 void hs_fork_prepare(void)
 {
 	bool interrupted = hs_lock_holds_any();
+	uint64_t mask = 0;
+	bool masked;
 
-	if (!hs_lock_prefork(&fork_lock)) {
+	if (hs_lock_is_mine(&fork_lock)) {
 		taken.depth++;
 		return;
 	}
+	masked = block_signals(&mask);
+	hs_lock_prefork(&fork_lock);
+	taken.masked = masked;
+	taken.mask = mask;
 	settle_own_stack();
 	hs_inflight_shut();
 	while (!take_all(interrupted)) {
@@ -149,6 +185,8 @@ void hs_fork_prepare(void)
 		hs_lock_postfork_parent(&fork_lock, true);
 		hs_sys.sched_yield();
 		hs_lock_prefork(&fork_lock);
+		taken.masked = masked;
+		taken.mask = mask;
 		hs_inflight_shut();
 	}
 	engine->prefork();
@@ -164,8 +202,7 @@ void hs_fork_parent(void)
 	release_lower();
 	hs_heap_postfork_parent();
 	hs_stats_count(HS_STAT_FORK);
-	hs_inflight_open();
-	hs_lock_postfork_parent(&fork_lock, true);
+	end(hs_lock_postfork_parent);
 }
 
 void hs_fork_child(void)
@@ -182,6 +219,5 @@ void hs_fork_child(void)
 	hs_lock_postfork_child(&hs_rescue_lock, taken.rescue);
 	hs_lock_postfork_child(&hs_region_lock, taken.region);
 	hs_heap_postfork_child();
-	hs_inflight_open();
-	hs_lock_postfork_child(&fork_lock, true);
+	end(hs_lock_postfork_child);
 }
