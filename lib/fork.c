@@ -81,7 +81,7 @@ static bool take_all(bool skip)
 	return false;
 }
 
-/* --- a stack that is heap memory ------------------------------------------- */
+/* --- a stack that is heap memory ---------------------------------------- */
 
 /* What the rest of the fork may push below, and reads above. */
 #define STACK_BELOW (64 * HS_KIB)
