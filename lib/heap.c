@@ -65,14 +65,15 @@ static void *alloc_class(struct hs_theap *heap, unsigned class, unsigned flags,
 }
 
 /* Before new memory is mapped, what lies empty elsewhere is looked for. */
-static void *alloc_small(struct hs_theap *heap, unsigned class, bool *zeroed)
+static void *alloc_small(struct hs_theap *heap, unsigned class, unsigned grow,
+			 bool *zeroed)
 {
 	void *block = alloc_class(heap, class, 0, zeroed);
 
 	if (hs_likely(block != NULL))
 		return block;
 	hs_heap_reclaim();
-	return alloc_class(heap, class, HS_SPAN_GROW, zeroed);
+	return alloc_class(heap, class, grow, zeroed);
 }
 
 static size_t span_units(size_t size_bytes)
@@ -105,7 +106,7 @@ static void *take_span(struct hs_span_pool *pool, size_t nr_units,
 }
 
 static void *alloc_span(struct hs_span_pool *pool, size_t size_bytes,
-			size_t align, bool *zeroed)
+			size_t align, unsigned grow, bool *zeroed)
 {
 	size_t align_units = HS_MAX(align >> HS_UNIT_SHIFT, (size_t)1);
 	size_t nr_units;
@@ -115,14 +116,13 @@ static void *alloc_span(struct hs_span_pool *pool, size_t size_bytes,
 	if (size_bytes > hs_arena.max_bytes)
 		return NULL;
 	nr_units = HS_MAX(hs_units_of(size_bytes), (size_t)1);
-	if (nr_units * HS_UNIT >= HS_SPAN_BIG_BYTES)
+	if (pool->id == HS_POOL_MAIN && nr_units * HS_UNIT >= HS_SPAN_BIG_BYTES)
 		flags = HS_SPAN_BIG;
 	block = take_span(pool, nr_units, align_units, flags, zeroed);
 	if (block != NULL)
 		return block;
 	hs_heap_reclaim();
-	return take_span(pool, nr_units, align_units, flags | HS_SPAN_GROW,
-			 zeroed);
+	return take_span(pool, nr_units, align_units, flags | grow, zeroed);
 }
 
 /*
@@ -145,9 +145,21 @@ static bool is_young(const struct hs_theap *heap)
 	return hs_unlikely(heap != NULL && heap->pool->id == HS_POOL_CHILD);
 }
 
+/* On base pages, and no more of them than @size_bytes needs. */
+static void *alloc_base(size_t size_bytes, size_t align, bool *zeroed)
+{
+	if (size_bytes <= HS_SMALL_MAX && align <= HS_HEAP_MIN_ALIGN)
+		return alloc_small(&hs_heap_on_base, hs_class_of(size_bytes),
+				   HS_SPAN_GROW, zeroed);
+	return alloc_span(&hs_span_pools[HS_POOL_BASE],
+			  HS_MAX(size_bytes, HS_SMALL_MAX + 1), align,
+			  HS_SPAN_GROW, zeroed);
+}
+
 static void *alloc(size_t size_bytes, bool *zeroed)
 {
 	struct hs_theap *heap = hs_heap_thread_get();
+	unsigned grow = HS_SPAN_GROW;
 	void *block;
 
 	if (size_bytes > PTRDIFF_MAX || hs_heap_map.base == 0)
@@ -158,9 +170,19 @@ static void *alloc(size_t size_bytes, bool *zeroed)
 			return block;
 		heap = hs_heap_thread_grow_up();
 	}
+	if (size_bytes > HS_SMALL_MAX && hs_region_limit() >= HS_LIMIT_LOCKED)
+		grow = 0;
 	if (size_bytes <= HS_LARGE_MAX)
-		return alloc_small(heap, hs_class_of(size_bytes), zeroed);
-	return alloc_span(&hs_span_pools[HS_POOL_MAIN], size_bytes, 0, zeroed);
+		block = alloc_small(heap, hs_class_of(size_bytes), grow,
+				    zeroed);
+	else
+		block = alloc_span(&hs_span_pools[HS_POOL_MAIN], size_bytes, 0,
+				   grow, zeroed);
+	if (hs_likely(block != NULL))
+		return block;
+	/* A limit may leave room for that where it does not for a slab or for
+	 * whole slots. */
+	return alloc_base(size_bytes, 0, zeroed);
 }
 
 void *hs_heap_malloc(size_t size_bytes)
@@ -188,10 +210,7 @@ void *hs_heap_malloc_base(size_t size_bytes)
 	hs_heap_thread_get();
 	if (size_bytes > PTRDIFF_MAX || hs_heap_map.base == 0)
 		return NULL;
-	if (size_bytes <= HS_SMALL_MAX)
-		return alloc_small(&hs_heap_on_base, hs_class_of(size_bytes),
-				   &zeroed);
-	return alloc_span(&hs_span_pools[HS_POOL_BASE], size_bytes, 0, &zeroed);
+	return alloc_base(size_bytes, 0, &zeroed);
 }
 
 void *hs_heap_calloc(size_t size_bytes)
@@ -230,9 +249,11 @@ void *hs_heap_memalign(size_t align, size_t size_bytes)
 		heap = hs_heap_thread_grow_up();
 	}
 	if (class < HS_NR_CLASSES)
-		return alloc_small(heap, class, &zeroed);
-	return alloc_span(&hs_span_pools[HS_POOL_MAIN], size_bytes, align,
-			  &zeroed);
+		block = alloc_small(heap, class, HS_SPAN_GROW, &zeroed);
+	else
+		block = alloc_span(&hs_span_pools[HS_POOL_MAIN], size_bytes,
+				   align, HS_SPAN_GROW, &zeroed);
+	return block != NULL ? block : alloc_base(size_bytes, align, &zeroed);
 }
 
 /* --- which block ---------------------------------------------------------- */
@@ -252,11 +273,25 @@ static bool inside_span(const struct hs_unit *unit)
 	return false;
 }
 
+/* Block @off / size of @slab, or false: there is none that starts there. */
+static bool block_index(const struct hs_unit *slab, uint32_t off,
+			unsigned *index)
+{
+	uint32_t size_bytes = (uint32_t)slab->size_bytes;
+
+	if (slab->recip != 0)
+		return hs_slab_divide(slab, off, index);
+	*index = off / size_bytes;
+	return *index * size_bytes == off &&
+	       *index < hs_classes[slab->class].capacity;
+}
+
 enum hs_heap_found hs_heap_find(const void *p, struct hs_unit **slab,
 				unsigned *index)
 {
 	struct hs_unit *unit = hs_unit_at(hs_unit_index(p));
 	uintptr_t off;
+	bool whole;
 
 	*slab = unit;
 	*index = 0;
@@ -267,10 +302,10 @@ enum hs_heap_found hs_heap_find(const void *p, struct hs_unit **slab,
 	switch ((uint8_t)unit->kind) {
 	case HS_UNIT_SLAB:
 	case HS_UNIT_LARGE:
-		*index = (unsigned)(off / unit->size_bytes);
+		whole = block_index(unit, (uint32_t)off, index);
 		if (*index >= hs_classes[unit->class].capacity)
 			return HS_FOUND_NOTHING;
-		if (off % unit->size_bytes != 0)
+		if (!whole)
 			return HS_FOUND_INSIDE;
 		if (unit->kind == HS_UNIT_SLAB ? hs_slab_is_live(unit, *index)
 					       : hs_large_is_live(unit, *index))
@@ -334,22 +369,6 @@ static void free_block(struct hs_unit *unit, unsigned index)
 		hs_slab_free_remote(unit, index);
 }
 
-/* Block @off / size of @slab, or false: there is none that starts there. */
-static bool block_index(const struct hs_unit *slab, uint32_t off,
-			unsigned *index)
-{
-	uint32_t size_bytes = (uint32_t)slab->size_bytes;
-	uint64_t product = (uint64_t)off * slab->recip;
-
-	if (slab->recip != 0) {
-		*index = (unsigned)(product >> 32);
-		return (uint32_t)product < slab->recip;
-	}
-	*index = off / size_bytes;
-	return *index * size_bytes == off &&
-	       *index < hs_classes[slab->class].capacity;
-}
-
 /* Blocks in slabs, the commonest of what the fast path declines: those of
  * other threads, and of classes whose slabs are more than one unit. */
 static bool free_in_slab(const void *p)
@@ -409,7 +428,9 @@ static bool size_matches(const struct hs_unit *unit, size_t size_bytes,
 	unsigned class = HS_NR_CLASSES;
 
 	if (unit->kind == HS_UNIT_SPAN && unit->pool != HS_POOL_MAIN)
-		return size_bytes > HS_SMALL_MAX && fits_span(unit, size_bytes);
+		return (size_bytes > HS_SMALL_MAX ||
+			align > HS_HEAP_MIN_ALIGN) &&
+		       fits_span(unit, HS_MAX(size_bytes, (size_t)1));
 	if (align > HS_HEAP_MIN_ALIGN)
 		class = hs_class_of_aligned(size_bytes, align);
 	else if (size_bytes <= HS_LARGE_MAX)
@@ -490,13 +511,16 @@ static void *resize_span(struct hs_unit *unit, size_t new_units)
 
 static void *realloc_span(struct hs_unit *unit, size_t size_bytes)
 {
-	size_t new_units = span_units(size_bytes);
-	bool big = new_units * HS_UNIT >= HS_SPAN_BIG_BYTES;
+	bool packed = unit->pool != HS_POOL_MAIN;
+	size_t new_units = packed ? hs_units_of(size_bytes)
+				  : span_units(size_bytes);
+	bool big = !packed && new_units * HS_UNIT >= HS_SPAN_BIG_BYTES;
 
 	if (size_matches(unit, size_bytes, 0))
 		return hs_unit_address(hs_unit_number(unit));
-	if (size_bytes <= HS_LARGE_MAX || big != unit->big ||
-	    unit->pool != HS_POOL_MAIN || size_bytes > hs_arena.max_bytes)
+	if (size_bytes <= (packed ? HS_SMALL_MAX : HS_LARGE_MAX) ||
+	    big != unit->big || unit->pool == HS_POOL_CHILD ||
+	    size_bytes > hs_arena.max_bytes)
 		return NULL;
 	return resize_span(unit, new_units);
 }
@@ -537,6 +561,10 @@ void *hs_heap_realloc(void *p, size_t size_bytes)
 
 size_t hs_heap_usable_size(const void *p)
 {
+	size_t size_bytes = hs_heap_usable_fast(p);
+
+	if (hs_likely(size_bytes != 0))
+		return size_bytes;
 	return block_bytes(find_live(p, "size"));
 }
 

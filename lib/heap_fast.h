@@ -77,13 +77,44 @@ static HS_ALWAYS_INLINE bool hs_heap_malloc_fast(size_t size_bytes,
 			    block);
 }
 
+/* Exact division by the reciprocal (Lemire, Kaser, Kurz 2019): the fraction is
+ * below recip just for multiples of the size.  Holds for offsets and sizes
+ * below 2^16, which one-unit slabs have; the recip of others is 0. */
+static HS_ALWAYS_INLINE bool hs_slab_divide(const struct hs_unit *slab,
+					    uintptr_t off, uint32_t *index)
+{
+	uint64_t product = (off & (HS_UNIT - 1)) * slab->recip;
+
+	*index = (uint32_t)(product >> 32);
+	return hs_likely((uint32_t)product < slab->recip);
+}
+
+/*
+ * The size of the block at @p, which is taken to be live, if it is in a slab of
+ * one unit.  0: hs_heap_usable_size() has to find out.
+ */
+static HS_ALWAYS_INLINE size_t hs_heap_usable_fast(const void *p)
+{
+	uintptr_t off = (uintptr_t)p - hs_heap_map.base;
+	const struct hs_unit *slab;
+	uint32_t index;
+
+	if (hs_unlikely(off >= __atomic_load_n(&hs_heap_map.size_bytes,
+					       __ATOMIC_RELAXED)))
+		return 0;
+	slab = &hs_heap_map.units[off >> HS_UNIT_SHIFT];
+	if (slab->kind != HS_UNIT_SLAB || !hs_slab_divide(slab, off, &index))
+		return 0;
+	return slab->size_bytes;
+}
+
 /* False: NULL, not ours, another thread's, misuse or the like: hs_heap_free()
  * for what is in the arena. */
 static HS_ALWAYS_INLINE bool hs_heap_free_fast(void *p)
 {
 	uintptr_t off = (uintptr_t)p - hs_heap_map.base;
 	struct hs_unit *slab;
-	uint64_t product, word, taken;
+	uint64_t word, taken;
 	uint32_t index;
 
 	if (hs_unlikely(off >= __atomic_load_n(&hs_heap_map.size_bytes,
@@ -94,13 +125,8 @@ static HS_ALWAYS_INLINE bool hs_heap_free_fast(void *p)
 					     memory_order_relaxed) !=
 			hs_theap_self))
 		return false;
-	/* Exact division by the reciprocal (Lemire, Kaser, Kurz 2019): the
-	 * fraction is below recip just for multiples of the size.  Holds for
-	 * offsets and sizes below 2^16, which one-unit slabs have. */
-	product = (off & (HS_UNIT - 1)) * slab->recip;
-	if (hs_unlikely((uint32_t)product >= slab->recip))
+	if (!hs_slab_divide(slab, off, &index))
 		return false;
-	index = (uint32_t)(product >> 32);
 	word = atomic_load_explicit(&slab->words[index >> 6],
 				    memory_order_relaxed);
 	taken = word | atomic_load_explicit(&slab->remote[index >> 6],

@@ -14,8 +14,10 @@
  * hugetlb VMA makes forks slower), at most this many slots. */
 #define GROW_SHARE 16
 #define GROW_MAX_SLOTS 32
-/* What the pools on base pages map at a time. */
+/* What the pools on base pages map at a time; where a limit is in force, and
+ * there at least a sixteenth too. */
 #define BASE_CHUNK_UNITS 16
+#define LIMITED_CHUNK_UNITS 4
 /* A fork child that has needed this much is no longer taken for short-lived. */
 #define CHILD_MAX_UNITS 64
 
@@ -240,7 +242,9 @@ static bool map_at(struct hs_span_pool *pool, uint32_t first, size_t nr_units,
 	return true;
 }
 
-static size_t release_locked(struct hs_span_pool *pool, size_t keep_units)
+/* Units below @low stay. */
+static size_t release_locked(struct hs_span_pool *pool, size_t keep_units,
+			     uint32_t low)
 {
 	size_t done = 0, per_slot = hs_units_per_slot();
 	uint32_t first, from, to, end;
@@ -250,6 +254,9 @@ static size_t release_locked(struct hs_span_pool *pool, size_t keep_units)
 		size_t excess = hs_align_up(pool->free_slot_units - keep_units,
 					    per_slot);
 
+		from = HS_MAX(from, low);
+		if (from >= to)
+			break;
 		if (keep_units != 0 && to - from > excess)
 			from = (uint32_t)hs_align_down(to - excess, per_slot);
 		end = first + hs_unit_at(first)->nr_units;
@@ -265,6 +272,17 @@ static size_t release_locked(struct hs_span_pool *pool, size_t keep_units)
 	}
 	pool->low_slot_units = pool->free_slot_units;
 	return done;
+}
+
+/* Nothing can be mapped: give back whatever is free, of every pool, if that
+ * makes room. */
+static void release_all_locked(void)
+{
+	int i;
+
+	for (i = 0; i < HS_NR_POOLS; i++)
+		release_locked(&hs_span_pools[i], 0,
+			       hs_unit_index(hs_region_limited_from()));
 }
 
 static size_t retain_units(void)
@@ -305,7 +323,8 @@ static void decay(struct hs_span_pool *pool, size_t nr_units)
 	if (hs_config->decay_ms == 0)
 		unused = pool->free_slot_units;
 	if (unused > keep)
-		release_locked(pool, pool->free_slot_units - (unused - keep));
+		release_locked(pool, pool->free_slot_units - (unused - keep),
+			       0);
 	pool->period_start_ms = now;
 	pool->low_slot_units = pool->free_slot_units;
 }
@@ -361,6 +380,15 @@ static uint32_t map_any(struct hs_span_pool *pool, size_t nr_units,
 	return hs_unit_index(addr);
 }
 
+/* How much to map when @units would be usual. */
+static size_t base_chunk(const struct hs_span_pool *pool, size_t units)
+{
+	if (hs_region_limit() == HS_LIMIT_NONE)
+		return units;
+	return HS_MIN(units, HS_MAX(pool->mapped_units / GROW_SHARE,
+				    (size_t)LIMITED_CHUNK_UNITS));
+}
+
 /* How to map for a packed request: base pages first, then in long runs. */
 static unsigned grow_policy(struct hs_span_pool *pool, size_t nr_units,
 			    unsigned flags, size_t *roomy_units)
@@ -369,13 +397,13 @@ static unsigned grow_policy(struct hs_span_pool *pool, size_t nr_units,
 	size_t want = flags & HS_SPAN_SLAB ? 0 : nr_units * HS_UNIT;
 	size_t most = GROW_MAX_SLOTS * (size_t)hs_units_per_slot();
 
-	if (pool->id != HS_POOL_MAIN) {
-		*roomy_units = HS_MAX(nr_units, (size_t)BASE_CHUNK_UNITS);
+	if (pool->id != HS_POOL_MAIN || hs_region_limit() >= HS_LIMIT_LOCKED) {
+		*roomy_units = base_chunk(pool, BASE_CHUNK_UNITS);
 		return HS_MAP_BASE | HS_MAP_EXACT;
 	}
 	if (!pool->huge && live_bytes() + want <= hs_config->base_first_bytes &&
 	    base_units != 0) {
-		*roomy_units = HS_MAX(nr_units, base_units);
+		*roomy_units = base_chunk(pool, base_units);
 		return HS_MAP_BASE | HS_MAP_EXACT;
 	}
 	pool->huge = true;
@@ -405,7 +433,7 @@ static uint32_t grow_packed(struct hs_span_pool *pool, size_t nr_units,
 	first = map_any(pool, ask, align_units, map_flags, &got);
 	if (first == HS_NO_UNIT) {
 		/* Short: give back what is not used, ask for the least. */
-		release_locked(pool, 0);
+		release_all_locked();
 		first = map_any(pool, nr_units, align_units, map_flags, &got);
 	}
 	if (first == HS_NO_UNIT)
@@ -434,7 +462,7 @@ static uint32_t grow_big(struct hs_span_pool *pool, size_t nr_units,
 	}
 	first = map_any(pool, nr_units, align_units, map_flags, got_units);
 	if (first == HS_NO_UNIT) {
-		release_locked(pool, 0);
+		release_all_locked();
 		first = map_any(pool, nr_units, align_units, map_flags,
 				got_units);
 	}
@@ -554,7 +582,7 @@ size_t hs_span_release(struct hs_span_pool *pool, size_t keep_units)
 	size_t done;
 
 	hs_lock_acquire(&hs_span_lock);
-	done = release_locked(pool, keep_units);
+	done = release_locked(pool, keep_units, 0);
 	span_unlock();
 	return done;
 }

@@ -599,13 +599,26 @@ void hs_region_unreserve(bool settle)
 	hs_lock_release(&hs_region_lock);
 }
 
-void hs_region_leave_pool(void)
+void hs_region_leave_pool(bool all)
 {
 	hs_lock_acquire(&hs_region_lock);
 	hs_region.left_pool = true;
+	hs_region.limited_from = all ? 0 : hs_region.map.high;
 	for (size_t i = 0; hs_arena.base && i < hs_region.map.high; i++)
 		hs_rescue_pin_base(hs_region_slot_addr(i), 1);
 	hs_lock_release(&hs_region_lock);
+}
+
+const void *hs_region_limited_from(void)
+{
+	return hs_region_slot_addr(hs_region.limited_from);
+}
+
+enum hs_region_limit hs_region_limit(void)
+{
+	if (hs_region.left_pool)
+		return HS_LIMIT_LOCKED;
+	return hs_region.limited ? HS_LIMIT_SPACE : HS_LIMIT_NONE;
 }
 
 void hs_region_restrict(void)

@@ -162,8 +162,20 @@ void hs_region_unreserve(bool settle);
 
 /* New mappings will be refused at some point where a program that maps nothing
  * lives on (mlockall(MCL_FUTURE) under RLIMIT_MEMLOCK), so none may be needed
- * for a copy: huge pages become base pages, and none is taken from now on. */
-void hs_region_leave_pool(void);
+ * for a copy: huge pages become base pages, and none is taken from now on.
+ * @all: what is there counts against the limit, too (MCL_CURRENT). */
+void hs_region_leave_pool(bool all);
+
+/* Which of the two has happened; the second implies the first. */
+enum hs_region_limit {
+	HS_LIMIT_NONE,
+	HS_LIMIT_SPACE, /* nothing is reserved or mapped ahead */
+	HS_LIMIT_LOCKED /* and no huge page is taken: all of it counts */
+};
+enum hs_region_limit hs_region_limit(void);
+/* What lies below was mapped before the limit and does not count: giving it
+ * back makes no room. */
+const void *hs_region_limited_from(void);
 
 /* A seccomp filter is going on: from now on only calls that malloc makes. */
 void hs_region_restrict(void);

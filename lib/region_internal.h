@@ -18,6 +18,7 @@ struct hs_region_state {
 	_Atomic size_t nr_vmas;  /* kernel mappings made, an upper estimate */
 	bool limited;            /* nothing is reserved or mapped ahead */
 	bool left_pool;          /* see hs_region_leave_pool() */
+	size_t limited_from;     /* slots below were mapped before that */
 	bool restricted;         /* only calls that malloc makes */
 };
 

@@ -54,7 +54,7 @@ void hs_limits_mlockall(int flags)
 	if (flags & (MCL_CURRENT | MCL_FUTURE))
 		hs_region_unreserve((flags & MCL_CURRENT) != 0);
 	if ((flags & MCL_FUTURE) && locking_is_limited())
-		hs_region_leave_pool();
+		hs_region_leave_pool((flags & MCL_CURRENT) != 0);
 }
 
 static void announce(int resource, const struct rlimit *limit)

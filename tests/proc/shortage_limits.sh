@@ -38,6 +38,6 @@ done
 # Below what was in use before: what was freed can be had again.
 row "RLIMIT_AS of 2.5 times the live memory" -- --mib 60 --ops 4000 \
 	--start as=1000000000 --middle as=$((150 * mib))
-row "RLIMIT_AS that does not suffice" --spare 8 -- --mib 60 --ops 4000 \
+row "RLIMIT_AS that does not suffice" --spare 4 -- --mib 60 --ops 4000 \
 	--start as=1000000000 --middle as=$((100 * mib))
 rows_end

@@ -31,8 +31,7 @@ done
 
 row_lib=$rows_dir/libhugeshim.so
 row_program=$rows_dir/shortage_heap
-# Less than 16 MiB do not bear what the heap maps at once (libhugeshim.7).
-for lock in 0 16 64; do
+for lock in 0 8 16 64; do
 	# Above the hard limit, which not even root may raise everywhere.
 	prlimit --memlock=$((lock * mib)) true 2>/dev/null || continue
 	live=24
