@@ -36,6 +36,7 @@ enum hs_cow_engine { HS_COW_KERNEL };
 struct hs_config {
 	bool enabled;        /* HUGESHIM: off -> base pages, no huge page */
 	bool heap;           /* HUGESHIM_HEAP: back the heap with huge pages */
+	bool mmap;           /* HUGESHIM_MMAP: back mappings with huge pages */
 	bool inherit;        /* HUGESHIM_INHERIT: children keep the preload */
 	bool secure;         /* AT_SECURE: the environment was ignored */
 	bool trust_seccomp;  /* HUGESHIM_SECCOMP=trust: filters allow us */
@@ -50,6 +51,8 @@ struct hs_config {
 				      * default 95; 0 when bytes were given.
 				      * Where the file gives one and the
 				      * environment the other, both hold */
+	size_t mmap_threshold_bytes; /* HUGESHIM_MMAP_THRESHOLD: mappings from
+				      * this size on, at least a huge page */
 	size_t base_first_bytes;     /* HUGESHIM_BASE_FIRST: heap bytes on base
 				      * pages before the first huge page, 1M */
 	size_t populate_max_bytes;   /* HUGESHIM_POPULATE_MAX: blocks up to this

@@ -8,6 +8,7 @@
 #include "pagesrc.h"
 #include "probe.h"
 #include "region_internal.h"
+#include "regmap.h"
 #include "rescue.h"
 #include "stats.h"
 #include "sys.h"
@@ -15,11 +16,6 @@
 static bool stage_mapped;
 static bool stage_used; /* by a conversion that failed: not zeros any more */
 static unsigned nr_converted;
-
-static char *slot_addr(const struct hs_slot *slot)
-{
-	return hs_region_slot_addr((size_t)(slot - hs_arena.slots));
-}
 
 /* Right behind the arena; the reservation includes it. */
 static char *stage_addr(void)
@@ -98,16 +94,39 @@ static bool has_page(struct hs_slot *slot)
 
 	if (hs_slot_state(slot) == HS_SLOT_HUGE)
 		return true;
-	return hs_sys.mincore(slot_addr(slot), hs_sys_page_size(), &vec) != 0 ||
+	return hs_sys.mincore(hs_slot_address(slot), hs_sys_page_size(), &vec) != 0 ||
 	       (vec & 1);
+}
+
+/* What the application gave the slot goes over to the stage.  The advice is a
+ * core dump's matter only. */
+static int dress(const struct hs_slot *slot, char *stage)
+{
+	size_t len = hs_region_slot_bytes();
+
+	if (slot->vm && slot->dontdump)
+		hs_sys.madvise(stage, len, MADV_DONTDUMP);
+	if (hs_slot_prot(slot) == (PROT_READ | PROT_WRITE))
+		return 0;
+	return hs_sys.mprotect(stage, len, hs_slot_prot(slot));
+}
+
+static void undress(const struct hs_slot *slot, char *stage)
+{
+	size_t len = hs_region_slot_bytes();
+
+	if (slot->vm && slot->dontdump)
+		hs_sys.madvise(stage, len, MADV_DODUMP);
+	if (hs_slot_prot(slot) != (PROT_READ | PROT_WRITE))
+		hs_sys.mprotect(stage, len, PROT_READ | PROT_WRITE);
 }
 
 /* Copy the slot to @from and put that in its place. */
 static int replace(struct hs_slot *slot, char *from)
 {
-	char *addr = slot_addr(slot);
+	char *addr = hs_slot_address(slot);
 	size_t len = hs_region_slot_bytes();
-	void *p;
+	void *p = NULL;
 	int err = hs_sys.mprotect(addr, len, PROT_READ);
 
 	if (err)
@@ -118,19 +137,23 @@ static int replace(struct hs_slot *slot, char *from)
 	} else if (stage_used) {
 		memset(from, 0, len);
 	}
-	p = hs_sys.mremap(from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, addr);
-	if (!hs_sys_is_err(p)) {
+	err = dress(slot, from);
+	if (!err)
+		p = hs_sys.mremap(from, len, len,
+				  MREMAP_MAYMOVE | MREMAP_FIXED, addr);
+	if (!err && !hs_sys_is_err(p)) {
 		stage_used = false;
 		return 0;
 	}
-	hs_sys.mprotect(addr, len, PROT_READ | PROT_WRITE);
-	return hs_sys_err(p);
+	undress(slot, from);
+	hs_sys.mprotect(addr, len, hs_slot_prot(slot));
+	return err ? err : hs_sys_err(p);
 }
 
 int hs_convert_to_base_locked(struct hs_slot *slot)
 {
 	size_t index = (size_t)(slot - hs_arena.slots);
-	bool charged = hs_convert_charges();
+	bool charged = !slot->vm && hs_convert_charges();
 	int err = charged ? 0 : map_stage();
 
 	if (err)
@@ -141,7 +164,8 @@ int hs_convert_to_base_locked(struct hs_slot *slot)
 	slot->premapped = 0;
 	slot->vma_start = 1;
 	/* The table of slots ends where the part in use does. */
-	if (index + 1 < hs_arena.size_bytes >> hs_arena.slot_shift)
+	if (!slot->vm &&
+	    index + 1 < hs_arena.size_bytes >> hs_arena.slot_shift)
 		(slot + 1)->vma_start = 1;
 	slot->thp = !charged && stage_source() == &hs_pagesrc_thp;
 	slot->mapped_units =

@@ -20,6 +20,7 @@
 #include "log.h"
 #include "pagesrc.h"
 #include "region_internal.h"
+#include "regmap.h"
 #include "stats.h"
 #include "sys.h"
 
@@ -32,11 +33,6 @@ static struct kept {
 	bool frozen;
 } kept[KEPT_MAX];
 static unsigned nr_kept;
-
-static char *addr_of(const struct hs_slot *slot)
-{
-	return hs_region_slot_addr((size_t)(slot - hs_arena.slots));
-}
 
 static bool is_kept(const struct hs_slot *slot)
 {
@@ -55,14 +51,14 @@ static int copy_slot(struct hs_slot *slot, char **copy)
 
 	*copy = NULL;
 	if (hs_slot_state(slot) == HS_SLOT_LAZY &&
-	    hs_sys.mincore(addr_of(slot), hs_sys_page_size(), &vec) == 0 &&
+	    hs_sys.mincore(hs_slot_address(slot), hs_sys_page_size(), &vec) == 0 &&
 	    !(vec & 1))
 		return 0;
 	p = hs_sys.mmap(NULL, len, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (hs_sys_is_err(p))
 		return hs_sys_err(p);
-	memcpy(p, addr_of(slot), len);
+	memcpy(p, hs_slot_address(slot), len);
 	*copy = p;
 	return 0;
 }
@@ -78,7 +74,7 @@ static int keep(struct hs_slot *slot)
 	err = copy_slot(slot, &k->copy);
 	if (err)
 		return err;
-	err = hs_sys.madvise(addr_of(slot), len, MADV_DONTFORK);
+	err = hs_sys.madvise(hs_slot_address(slot), len, MADV_DONTFORK);
 	if (err) {
 		if (k->copy)
 			hs_sys.munmap(k->copy, len);
@@ -110,9 +106,9 @@ static void visit_range(const void *addr, size_t len)
 		struct hs_slot *slot;
 		enum hs_slot_state state;
 
-		if (!hs_region_contains(p))
+		slot = hs_regmap_find(p);
+		if (!slot)
 			continue;
-		slot = hs_region_slot(p);
 		state = hs_slot_state(slot);
 		if (state != HS_SLOT_HUGE && state != HS_SLOT_LAZY)
 			continue;
@@ -127,11 +123,13 @@ static void visit_range(const void *addr, size_t len)
  * could have to be rescued. */
 static void convert_all(void)
 {
-	for (size_t i = 0; i < hs_region.map.high; i++) {
-		enum hs_slot_state state = hs_slot_state(&hs_arena.slots[i]);
+	size_t i = hs_regmap.first;
+
+	for (; (i = hs_regmap_next(i, hs_regmap.end)) < hs_regmap.end; i++) {
+		enum hs_slot_state state = hs_slot_state(&hs_regmap.slots[i]);
 
 		if (state == HS_SLOT_HUGE || state == HS_SLOT_LAZY)
-			hs_convert_to_base_locked(&hs_arena.slots[i]);
+			hs_convert_to_base_locked(&hs_regmap.slots[i]);
 	}
 }
 
@@ -160,7 +158,7 @@ static void postfork_parent(void)
 
 	for (unsigned i = 0; i < nr_kept; i++) {
 		/* Else the next child would miss the slot. */
-		if (hs_sys.madvise(addr_of(kept[i].slot), len, MADV_DOFORK))
+		if (hs_sys.madvise(hs_slot_address(kept[i].slot), len, MADV_DOFORK))
 			hs_convert_to_base_locked(kept[i].slot);
 		if (kept[i].copy)
 			hs_sys.munmap(kept[i].copy, len);
@@ -176,7 +174,7 @@ static int move_copy(const struct kept *k)
 	size_t len = hs_region_slot_bytes();
 	void *p =
 		hs_sys.mremap(k->copy, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
-			      addr_of(k->slot));
+			      hs_slot_address(k->slot));
 
 	return hs_sys_is_err(p) ? hs_sys_err(p) : 0;
 }
@@ -185,10 +183,10 @@ static int map_hole(const struct kept *k)
 {
 	size_t len = hs_region_slot_bytes();
 
-	return hs_pagesrc_base.map(addr_of(k->slot), len, len, true);
+	return hs_pagesrc_base.map(hs_slot_address(k->slot), len, len, true);
 }
 
-static int fill_hole(const struct kept *k)
+static int copy_into_hole(const struct kept *k)
 {
 	size_t len = hs_region_slot_bytes();
 
@@ -201,12 +199,23 @@ static int fill_hole(const struct kept *k)
 		if (err)
 			continue;
 		if (k->copy) {
-			memcpy(addr_of(k->slot), k->copy, len);
+			memcpy(hs_slot_address(k->slot), k->copy, len);
 			hs_sys.munmap(k->copy, len);
 		}
 		return 0;
 	}
 	return -ENOMEM;
+}
+
+static int fill_hole(const struct kept *k)
+{
+	int prot = hs_slot_prot(k->slot);
+	int err = copy_into_hole(k);
+
+	if (!err && prot != (PROT_READ | PROT_WRITE))
+		err = hs_sys.mprotect(hs_slot_address(k->slot),
+				      hs_region_slot_bytes(), prot);
+	return err;
 }
 
 static void postfork_child(void)
@@ -218,14 +227,16 @@ static void postfork_child(void)
 		if (fill_hole(&kept[i]))
 			hs_log_fatal("fork: the child cannot map its copy of "
 				     "%p",
-				     (void *)addr_of(slot));
+				     (void *)hs_slot_address(slot));
 		slot->premapped = 0;
 		slot->vma_start = 1;
 		slot->thp = 0;
 		slot->mapped_units =
 			(uint32_t)(hs_region_slot_bytes() >> HS_UNIT_SHIFT);
 		hs_slot_set_state(slot, HS_SLOT_BASE);
-		hs_convert_uncharge((size_t)(slot - hs_arena.slots), 1);
+		if (!slot->vm)
+			hs_convert_uncharge((size_t)(slot - hs_arena.slots),
+					    1);
 	}
 	nr_kept = 0;
 }

@@ -33,7 +33,7 @@
 #include "inflight.h"
 #include "lock.h"
 #include "meta.h"
-#include "region.h"
+#include "regmap.h"
 #include "rescue.h"
 #include "stats.h"
 #include "sys.h"
@@ -127,7 +127,7 @@ static void settle_own_stack(void)
 {
 	void *sp = __builtin_frame_address(0);
 
-	if (hs_region_contains(sp))
+	if (hs_regmap_find(sp))
 		call_on_spare(stack_to_base, sp);
 }
 

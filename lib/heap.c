@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "config.h"
 #include "heap_fast.h"
 #include "heap_internal.h"
 #include "heap_large.h"
@@ -156,6 +157,15 @@ static void *alloc_base(size_t size_bytes, size_t align, bool *zeroed)
 			  HS_SPAN_GROW, zeroed);
 }
 
+/* A limit may leave room for that where it does not for a slab or for whole
+ * slots. */
+static void *alloc_rest(size_t size_bytes, size_t align, bool *zeroed)
+{
+	if (hs_config->fallback == HS_FALLBACK_OFF)
+		return NULL;
+	return alloc_base(size_bytes, align, zeroed);
+}
+
 static void *alloc(size_t size_bytes, bool *zeroed)
 {
 	struct hs_theap *heap = hs_heap_thread_get();
@@ -180,9 +190,7 @@ static void *alloc(size_t size_bytes, bool *zeroed)
 				   grow, zeroed);
 	if (hs_likely(block != NULL))
 		return block;
-	/* A limit may leave room for that where it does not for a slab or for
-	 * whole slots. */
-	return alloc_base(size_bytes, 0, zeroed);
+	return alloc_rest(size_bytes, 0, zeroed);
 }
 
 void *hs_heap_malloc(size_t size_bytes)
@@ -253,7 +261,7 @@ void *hs_heap_memalign(size_t align, size_t size_bytes)
 	else
 		block = alloc_span(&hs_span_pools[HS_POOL_MAIN], size_bytes,
 				   align, HS_SPAN_GROW, &zeroed);
-	return block != NULL ? block : alloc_base(size_bytes, align, &zeroed);
+	return block != NULL ? block : alloc_rest(size_bytes, align, &zeroed);
 }
 
 /* --- which block ---------------------------------------------------------- */

@@ -37,6 +37,11 @@ extern const struct hs_pagesrc hs_pagesrc_base;
  * part of it done) when there is none to be had; never a signal. */
 int hs_pagesrc_own(void *addr, size_t len);
 
+/* Map huge pages of the configured source, unpopulated, over mapped memory that
+ * was never written to, with protection @prot.  0, or -errno: what is there
+ * then is for the caller to mend. */
+int hs_pagesrc_overlay(void *addr, size_t len, size_t page_bytes, int prot);
+
 /* The hugetlb source that the configuration asks for. */
 const struct hs_pagesrc *hs_pagesrc_huge(void);
 

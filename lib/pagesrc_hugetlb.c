@@ -55,6 +55,25 @@ static int map(void *addr, size_t len, size_t page_bytes, bool reserved)
 		reserved);
 }
 
+int hs_pagesrc_overlay(void *addr, size_t len, size_t page_bytes, int prot)
+{
+	int size_flag = __builtin_ctzl(page_bytes) << MAP_HUGE_SHIFT;
+	void *p;
+	int err;
+
+	if (!hs_config->mount) {
+		p = hs_sys.mmap(addr, len, prot,
+				hs_pagesrc_flags(true) | MAP_ANONYMOUS |
+					MAP_HUGETLB | size_flag,
+				-1, 0);
+		return hs_sys_is_err(p) ? hs_sys_err(p) : 0;
+	}
+	err = hs_pagesrc_mount.map(addr, len, page_bytes, true);
+	if (!err && prot != (PROT_READ | PROT_WRITE))
+		err = hs_sys.mprotect(addr, len, prot);
+	return err;
+}
+
 int hs_pagesrc_own(void *addr, size_t len)
 {
 	return hs_sys.madvise(addr, len, MADV_POPULATE_WRITE);

@@ -9,6 +9,7 @@
 #include "convert.h"
 #include "log.h"
 #include "region_internal.h"
+#include "regmap.h"
 #include "rescue.h"
 #include "stats.h"
 #include "sys.h"
@@ -27,25 +28,32 @@ static void account(const struct hs_slot *slot, int sign)
 
 	switch (hs_slot_state(slot)) {
 	case HS_SLOT_HUGE:
-		hs_stats_gauge_add(HS_GAUGE_HUGE, bytes);
+		hs_stats_gauge_add(slot->vm ? HS_GAUGE_VM_HUGE : HS_GAUGE_HUGE,
+				   bytes);
 		atomic_fetch_add(&hs_region.nr_pool, (size_t)sign);
 		break;
 	case HS_SLOT_LAZY:
-		hs_stats_gauge_add(HS_GAUGE_LAZY, bytes);
+		hs_stats_gauge_add(slot->vm ? HS_GAUGE_VM_LAZY : HS_GAUGE_LAZY,
+				   bytes);
 		atomic_fetch_add(&hs_region.nr_pool, (size_t)sign);
 		break;
 	case HS_SLOT_BASE:
 		bytes = sign * ((int64_t)slot->mapped_units << HS_UNIT_SHIFT);
-		hs_stats_gauge_add(slot->thp ? HS_GAUGE_THP : HS_GAUGE_BASE,
-				   bytes);
+		if (slot->vm)
+			hs_stats_gauge_add(HS_GAUGE_VM_BASE, bytes);
+		else
+			hs_stats_gauge_add(slot->thp ? HS_GAUGE_THP
+						     : HS_GAUGE_BASE,
+					   bytes);
 		break;
 	case HS_SLOT_FREE:
 	case HS_SLOT_BROKEN:
+	case HS_SLOT_RESERVED:
 		break;
 	}
 }
 
-static bool may_move(enum hs_slot_state from, enum hs_slot_state to)
+static bool may_move(enum hs_slot_state from, enum hs_slot_state to, bool vm)
 {
 	if (to == HS_SLOT_BROKEN || to == HS_SLOT_FREE)
 		return from != HS_SLOT_BROKEN;
@@ -55,7 +63,10 @@ static bool may_move(enum hs_slot_state from, enum hs_slot_state to)
 	case HS_SLOT_LAZY:
 		return to == HS_SLOT_HUGE || to == HS_SLOT_BASE;
 	case HS_SLOT_HUGE:
-		return to == HS_SLOT_BASE;
+		/* MADV_DONTNEED takes the page away from a mapping. */
+		return to == HS_SLOT_BASE || (to == HS_SLOT_LAZY && vm);
+	case HS_SLOT_RESERVED:
+		return to == HS_SLOT_LAZY || to == HS_SLOT_BASE;
 	case HS_SLOT_BASE:
 	case HS_SLOT_BROKEN:
 		return false;
@@ -67,9 +78,9 @@ void hs_slot_set_state(struct hs_slot *slot, enum hs_slot_state state)
 {
 	enum hs_slot_state from = hs_slot_state(slot);
 
-	if (!may_move(from, state))
-		hs_log_fatal("slot %zu: state %d cannot become %d",
-			     (size_t)(slot - hs_arena.slots), (int)from,
+	if (!may_move(from, state, slot->vm))
+		hs_log_fatal("slot at %p: state %d cannot become %d",
+			     (void *)hs_slot_address(slot), (int)from,
 			     (int)state);
 	account(slot, -1);
 	if (state == HS_SLOT_HUGE)
@@ -633,11 +644,11 @@ void hs_region_restrict(void)
 
 int hs_region_check(void)
 {
-	size_t nr_pool = 0;
+	size_t nr_pool = 0, i;
 	int broken = 0;
 
 	hs_lock_acquire(&hs_region_lock);
-	for (size_t i = 0; i < hs_region.map.high; i++) {
+	for (i = 0; i < hs_region.map.high; i++) {
 		const struct hs_slot *slot = &hs_arena.slots[i];
 		bool busy = !hs_slot_map_is_free(&hs_region.map, i, 1);
 
@@ -645,8 +656,10 @@ int hs_region_check(void)
 			broken = 1;
 		if (hs_slot_state(slot) > HS_SLOT_BROKEN)
 			broken = 2;
-		nr_pool += is_pool(slot);
 	}
+	i = hs_regmap.first;
+	for (; (i = hs_regmap_next(i, hs_regmap.end)) < hs_regmap.end; i++)
+		nr_pool += is_pool(&hs_regmap.slots[i]);
 	if (nr_pool != atomic_load(&hs_region.nr_pool))
 		broken = 3;
 	hs_lock_release(&hs_region_lock);

@@ -4,7 +4,9 @@
  * page each, and the state machine of a slot.
  *
  * Owner of the data: this module; every other one reads through the
- * accessors.  Address -> slot is a shift.
+ * accessors.  Address -> slot is a shift.  Slots outside the arena, in
+ * mappings of the application's own, are vm's (regmap.h, vm.h); the state
+ * machine and everything built on it are the same.
  *
  * Transitions (one setter asserts them):
  *
@@ -14,7 +16,8 @@
  *   HUGE      | unmap|      |      | convert, rescue |
  *   BASE      | unmap|      |      |      |
  *
- * A rescue or a failed unmap may also leave BROKEN: never used again.
+ * A rescue or a failed unmap may also leave BROKEN: never used again.  RESERVED
+ * (vm alone) goes to FREE, LAZY or HUGE.
  * FROZEN is HUGE whose epoch is older than the arena's: a fork has happened
  * since this process last knew the page to be its own.
  *
@@ -44,6 +47,8 @@ enum hs_slot_state {
 	HS_SLOT_HUGE,   /* one huge page */
 	HS_SLOT_BASE,   /* base pages or THP; perhaps only its first units */
 	HS_SLOT_BROKEN, /* the address space was taken by somebody else */
+	HS_SLOT_RESERVED, /* vm: the application's, private, anonymous, and
+			   * never writable so far: reads as zero */
 };
 
 struct hs_slot {
@@ -51,6 +56,9 @@ struct hs_slot {
 	uint8_t thp;           /* BASE: advised for THP */
 	uint8_t premapped;     /* FREE: hugetlb is mapped here, unpopulated */
 	uint8_t vma_start;     /* a kernel mapping begins here */
+	uint8_t vm;            /* of a mapping of the application's own */
+	uint8_t prot;          /* vm: the application's protection */
+	uint8_t dontdump;      /* vm: MADV_DONTDUMP */
 	_Atomic uint32_t epoch; /* fork epoch at which the page was last known
 				 * to be this process's own */
 	uint32_t mapped_units; /* BASE: units mapped, from the start */
@@ -74,6 +82,7 @@ enum {
 	HS_MAP_BASE = 1,  /* base pages, not advised for THP */
 	HS_MAP_LAZY = 2,  /* may be left unpopulated */
 	HS_MAP_EXACT = 4, /* ask for size_bytes, not whole slots */
+	HS_MAP_VM = 8,    /* for a mapping of the application */
 };
 
 /* One subtraction and one comparison; false for NULL and before the first
@@ -95,8 +104,8 @@ static HS_ALWAYS_INLINE struct hs_slot *hs_region_slot(const void *p)
 			       hs_arena.slot_shift];
 }
 
-/* Choose and reserve the address space.  0 or -ENOMEM.  Called once, by the
- * first allocation, single-threaded or under the caller's lock. */
+/* Choose and reserve the address space, the first time.  0 or -ENOMEM.
+ * Locks: takes hs_region_lock. */
 int hs_region_init(void);
 
 /*
@@ -107,7 +116,7 @@ int hs_region_init(void);
  * At most HS_REGION_TABLES of them, made once, right after hs_region_init().
  * NULL: no memory.
  */
-#define HS_REGION_TABLES 4
+#define HS_REGION_TABLES 3
 void *hs_region_table(size_t entry_bytes, unsigned shift);
 
 /*

@@ -3,8 +3,8 @@
  * region_arena.c - the address space: where the arena is, the tables beside it
  * and how far both are in use.
  *
- *   | tables, 1/256 of the arena | arena ...                       | stage |
- *   base - space                 base      base + size    base + max
+ *   | regmap, 1 GiB | tables, 1/256 of the arena | arena ...        | stage |
+ *   base - space                                 base  base + size  base + max
  *
  * All of it is one PROT_NONE, MAP_NORESERVE reservation at a random address
  * between 32 and 80 TiB: the kernel places programs, libraries, heaps and
@@ -19,11 +19,13 @@
 #include "pagesrc_internal.h"
 #include "probe.h"
 #include "region_internal.h"
+#include "regmap.h"
 #include "sys.h"
 
 #define ARENA_MAX (4 * HS_TIB)
 #define ARENA_MIN (4 * HS_GIB)
 #define TABLE_SHARE 256 /* of the arena's size, for all tables together */
+#define LIMITED_SHARE 16
 #define EXTEND_STEP (256 * HS_MIB)
 #define WINDOW_LOW (32 * HS_TIB)
 #define WINDOW_HIGH (80 * HS_TIB)
@@ -85,7 +87,8 @@ static bool place(uintptr_t at, size_t space, size_t size)
 static bool place_in_window(uintptr_t low, uintptr_t high, size_t size)
 {
 	size_t slot = hs_region_slot_bytes();
-	size_t space = hs_align_up(size / TABLE_SHARE, slot);
+	size_t space = hs_align_up(size / TABLE_SHARE, slot) +
+		       hs_align_up(hs_regmap_bytes(), slot);
 	size_t whole = size + slot; /* the stage of conversions behind it */
 	size_t room;
 
@@ -105,6 +108,8 @@ static bool place_in_window(uintptr_t low, uintptr_t high, size_t size)
 		hs_arena.reserved = !hs_region.limited;
 		tables.space = (char *)at - space;
 		tables.space_bytes = space;
+		tables.space_used = hs_regmap_bytes();
+		hs_regmap_init(tables.space, at, size);
 		return true;
 	}
 	return false;
@@ -121,17 +126,19 @@ static bool place_arena(size_t size)
 	return false;
 }
 
-/* Four times the limit: exact maps at the limit waste addresses, not memory. */
+/* A multiple of the limit: exact maps at the limit waste addresses, not
+ * memory. */
 static size_t limited_size(size_t limit_bytes)
 {
 	size_t slot = hs_region_slot_bytes();
 
-	if (limit_bytes > ARENA_MAX / 4)
+	if (limit_bytes > ARENA_MAX / LIMITED_SHARE)
 		return ARENA_MAX;
-	return hs_align_up(HS_MAX(4 * limit_bytes, 64 * slot), slot);
+	return hs_align_up(HS_MAX(LIMITED_SHARE * limit_bytes, 64 * slot),
+			   slot);
 }
 
-int hs_region_init(void)
+static int init_locked(void)
 {
 	size_t huge = hs_config->page_size_bytes;
 	size_t limit = SIZE_MAX;
@@ -155,11 +162,21 @@ int hs_region_init(void)
 	if (!place_arena(size))
 		return -ENOMEM;
 	hs_region.map.nr_slots = hs_arena.max_bytes >> hs_arena.slot_shift;
-	hs_arena.slots = hs_region_table(sizeof(struct hs_slot),
-					 hs_arena.slot_shift);
+	hs_arena.slots =
+		hs_regmap.slots + (hs_arena.base >> hs_arena.slot_shift);
 	hs_region.map.busy =
 		hs_region_table(sizeof(uint64_t), hs_arena.slot_shift + 6);
-	return hs_arena.slots && hs_region.map.busy ? 0 : -ENOMEM;
+	return hs_region.map.busy ? 0 : -ENOMEM;
+}
+
+int hs_region_init(void)
+{
+	int err;
+
+	hs_lock_acquire(&hs_region_lock);
+	err = init_locked();
+	hs_lock_release(&hs_region_lock);
+	return err;
 }
 
 /* Entries for the first @bytes of the arena. */
@@ -212,6 +229,10 @@ void *hs_region_table(size_t entry_bytes, unsigned shift)
 
 static int extend_to(size_t bytes)
 {
+	if (hs_regmap_cover(hs_arena.base >> hs_arena.slot_shift,
+			    (bytes + hs_region_slot_bytes() - 1) >>
+				    hs_arena.slot_shift))
+		return -ENOMEM;
 	for (unsigned i = 0; i < tables.nr_tables; i++) {
 		int err = commit(&tables.table[i], bytes);
 
@@ -259,13 +280,14 @@ static void unmap_free_slots(void)
 
 void hs_arena_unreserve(void)
 {
-	char *used = tables.space;
+	char *used = tables.space + hs_regmap_bytes();
 
 	hs_region.limited = true;
 	if (!hs_arena.reserved)
 		return;
 	hs_arena.reserved = false;
 	unmap_free_slots();
+	hs_regmap_unreserve();
 	for (unsigned i = 0; i < tables.nr_tables; i++) {
 		struct table *table = &tables.table[i];
 

@@ -47,6 +47,8 @@ void hs_arena_unreserve(void);
 /* How many of @nr slots may come from the pool; for those that may not, the
  * reason has been counted. */
 size_t hs_policy_pool_slots(size_t nr, unsigned flags);
+/* May hugetlb mappings be cut into more? */
+bool hs_policy_may_split(void);
 /* Slots to map by one call when @nr are wanted. */
 size_t hs_policy_run_slots(size_t nr);
 /* What the rest is mapped from; NULL: HUGESHIM_FALLBACK=off. */

@@ -52,8 +52,7 @@ bool hs_region_is_restricted(void)
 
 static enum hs_stats_counter refused_by_config(void)
 {
-	if (!hs_config->enabled || !hs_config->heap ||
-	    hs_config->fallback == HS_FALLBACK_ON)
+	if (!hs_config->enabled || hs_config->fallback == HS_FALLBACK_ON)
 		return HS_STAT_FALLBACK_CONFIG;
 	if (hs_config->backing != HS_BACKING_AUTO &&
 	    hs_config->backing != HS_BACKING_HUGETLB)
@@ -119,6 +118,10 @@ size_t hs_policy_pool_slots(size_t nr, unsigned flags)
 		return 0;
 	if (!policy.decided)
 		decide();
+	if (!hs_config->heap && !(flags & HS_MAP_VM)) {
+		hs_policy_note_short(nr, HS_STAT_FALLBACK_CONFIG);
+		return 0;
+	}
 	if (!policy.usable || hs_region.restricted) {
 		hs_policy_note_short(nr, policy.usable
 						 ? HS_STAT_FALLBACK_SECCOMP
@@ -147,6 +150,13 @@ size_t hs_policy_pool_slots(size_t nr, unsigned flags)
 	return allowed;
 }
 
+bool hs_policy_may_split(void)
+{
+	return policy.decided &&
+	       atomic_load_explicit(&hs_region.nr_vmas, memory_order_relaxed) <
+		       policy.max_vmas;
+}
+
 /*
  * Hugetlb mappings never merge and each costs 0.8 us of every fork, so runs
  * are mapped by one call; a small heap maps little ahead.
@@ -167,7 +177,8 @@ const struct hs_pagesrc *hs_policy_fallback(unsigned flags)
 		return &hs_pagesrc_base;
 	if (hs_config->fallback == HS_FALLBACK_OFF)
 		return NULL;
-	if (!hs_config->enabled || !hs_config->heap ||
+	if (!hs_config->enabled ||
+	    (!hs_config->heap && !(flags & HS_MAP_VM)) ||
 	    hs_config->backing == HS_BACKING_BASE ||
 	    hs_config->backing == HS_BACKING_HUGETLB || hs_region.restricted)
 		return &hs_pagesrc_base;

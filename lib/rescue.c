@@ -9,6 +9,7 @@
 #include "log.h"
 #include "pagesrc.h"
 #include "region_internal.h"
+#include "regmap.h"
 #include "stats.h"
 #include "sys.h"
 
@@ -29,12 +30,6 @@ int hs_rescue_init(void)
 		return -ENOSYS;
 	err = hs_convert_init();
 	return err ? err : hs_trap_install_hook();
-}
-
-static char *slot_start(const struct hs_slot *slot)
-{
-	return (char *)hs_arena.base +
-	       ((size_t)(slot - hs_arena.slots) << hs_arena.slot_shift);
 }
 
 /* The page is there and this process's own. */
@@ -66,7 +61,7 @@ static int own_locked(struct hs_slot *slot)
 
 	if (!is_pool(slot))
 		return 0;
-	if (hs_pagesrc_own(slot_start(slot), len) == 0) {
+	if (hs_pagesrc_own(hs_slot_address(slot), len) == 0) {
 		mark_own(slot, epoch);
 		return 0;
 	}
@@ -134,6 +129,11 @@ static bool retry_once(const void *addr, unsigned nr_converted)
 	return true;
 }
 
+static bool was_pool(const struct hs_slot *slot)
+{
+	return hs_slot_state(slot) == HS_SLOT_BASE;
+}
+
 static bool rescue_bus(struct hs_slot *slot, const void *addr)
 {
 	unsigned nr_converted;
@@ -145,8 +145,7 @@ static bool rescue_bus(struct hs_slot *slot, const void *addr)
 	nr_converted = hs_convert_nr();
 	hs_lock_release(&hs_rescue_lock);
 	if (!pool)
-		return hs_slot_state(slot) == HS_SLOT_BASE &&
-		       retry_once(addr, nr_converted);
+		return was_pool(slot) && retry_once(addr, nr_converted);
 	for (int i = 0; i < WAIT_TRIES; i++) {
 		err = own(slot);
 		if (!err)
@@ -161,38 +160,40 @@ static bool rescue_bus(struct hs_slot *slot, const void *addr)
 	return false;
 }
 
-/* A pool slot is read-only only while it is converted. */
+/* A pool slot that the application may write is read-only only while it is
+ * converted. */
 static bool retry_protected(struct hs_slot *slot, const void *addr)
 {
 	unsigned nr_converted;
-	bool pool;
+	bool pool, mine;
 	int err = 0;
 
 	hs_lock_acquire(&hs_rescue_lock);
 	pool = is_pool(slot);
 	nr_converted = hs_convert_nr();
+	mine = !pool || hs_slot_prot(slot) & PROT_WRITE;
 	/* Also where a conversion failed and could not undo this itself. */
-	if (pool)
-		err = hs_sys.mprotect(slot_start(slot), hs_region_slot_bytes(),
-				      PROT_READ | PROT_WRITE);
+	if (pool && mine)
+		err = hs_sys.mprotect(hs_slot_address(slot), hs_region_slot_bytes(),
+				      hs_slot_prot(slot));
 	hs_lock_release(&hs_rescue_lock);
+	if (!mine)
+		return false;
 	if (err)
 		hs_log(HS_LOG_ERROR,
 		       "the page at %p cannot be made writable (error %d)",
 		       addr, -err);
 	if (pool)
 		return err == 0;
-	return retry_once(addr, nr_converted);
+	return was_pool(slot) && retry_once(addr, nr_converted);
 }
 
 bool hs_rescue_fault(int sig, int si_code, void *fault_addr)
 {
-	struct hs_slot *slot;
+	struct hs_slot *slot = hs_regmap_find(fault_addr);
 
-	if (!hs_region_contains(fault_addr) ||
-	    hs_lock_is_mine(&hs_rescue_lock))
+	if (!slot || hs_lock_is_mine(&hs_rescue_lock))
 		return false;
-	slot = hs_region_slot(fault_addr);
 	if (sig == SIGBUS && si_code == BUS_ADRERR)
 		return rescue_bus(slot, fault_addr);
 	if (sig == SIGSEGV && si_code == SEGV_ACCERR)
@@ -200,34 +201,46 @@ bool hs_rescue_fault(int sig, int si_code, void *fault_addr)
 	return false;
 }
 
-/* Calls @visit for each slot of the part of [addr, addr + len) that lies in
- * the arena; stops at the first error. */
+/* Calls @visit for each slot of [addr, addr + len) that has a record; stops at
+ * the first error. */
 static int for_slots(const void *addr, size_t len,
 		     int (*visit)(struct hs_slot *slot))
 {
-	uintptr_t from = (uintptr_t)addr;
-	uintptr_t to;
-	uintptr_t low = hs_arena.base;
-	uintptr_t high = low + hs_arena.size_bytes;
+	uintptr_t from = (uintptr_t)addr, to;
+	size_t i, end;
 
 	if (__builtin_add_overflow(from, len, &to))
 		to = UINTPTR_MAX;
-	from = HS_MAX(from, low);
-	to = HS_MIN(to, high);
-	while (from < to) {
-		int err = visit(hs_region_slot((void *)from));
+	if (!hs_regmap.in_use) {
+		from = HS_MAX(from, hs_arena.base);
+		to = HS_MIN(to, hs_arena.base + hs_arena.size_bytes);
+	}
+	if (from >= to)
+		return 0;
+	i = from >> hs_arena.slot_shift;
+	end = ((to - 1) >> hs_arena.slot_shift) + 1;
+	for (; (i = hs_regmap_next(i, end)) < end; i++) {
+		int err = visit(&hs_regmap.slots[i]);
 
 		if (err)
 			return err;
-		from = hs_align_down(from, hs_region_slot_bytes()) +
-		       hs_region_slot_bytes();
 	}
 	return 0;
 }
 
+/* Nothing will be written there, and only base pages are sure to be had: the
+ * probe for a page of this process's own is a write. */
+static void prepare_read_only(struct hs_slot *slot)
+{
+	if (hs_slot_state(slot) == HS_SLOT_LAZY && slot->prot != PROT_NONE)
+		hs_rescue_pin_base(hs_slot_address(slot), 1);
+}
+
 static int prepare_slot(struct hs_slot *slot)
 {
-	if (hs_slot_state(slot) == HS_SLOT_LAZY || hs_slot_is_frozen(slot)) {
+	if (!(hs_slot_prot(slot) & PROT_WRITE))
+		prepare_read_only(slot);
+	else if (hs_slot_state(slot) == HS_SLOT_LAZY || hs_slot_is_frozen(slot)) {
 		hs_stats_count(HS_STAT_SYSCALL_TOUCH);
 		own(slot);
 	}

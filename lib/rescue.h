@@ -34,13 +34,13 @@ bool hs_rescue_fault(int sig, int si_code, void *fault_addr);
 /*
  * Make [addr, addr + len) safe for the kernel to read and write in a system
  * call: LAZY slots are populated (or turned to BASE), FROZEN ones touched so
- * that the copy is made here, where the rescue works.  Ranges outside the
- * arena cost one comparison; slots known to be this process's own cost a
+ * that the copy is made here, where the rescue works.  Ranges without slots of
+ * ours cost a comparison or two; slots known to be this process's own cost a
  * load each.  errno untouched.  Context: async-signal-safe.
  */
 void hs_rescue_prepare(const void *addr, size_t len);
 
-/* Turn the slots of [addr, addr + len) that lie in the arena to base pages for
+/* Turn the pool slots of [addr, addr + len) to base pages for
  * good: memory that the kernel writes without a call that can be wrapped
  * (stacks, stdio buffers, aio).  0 or -errno with the slots as before. */
 int hs_rescue_pin_base(const void *addr, size_t len);

@@ -48,19 +48,31 @@ static void raise_to(_Atomic uint64_t *peak, uint64_t value)
 /* What the coverage was when the heap was largest; at exit most programs have
  * given back what mattered.  Huge pages that wait for their first touch count:
  * where there are none, the touch turns them to base pages in these gauges. */
+static void note_largest(struct hs_stats_largest *largest, uint64_t huge,
+			 uint64_t rest)
+{
+	if (huge + rest <=
+	    atomic_load_explicit(&largest->bytes, memory_order_relaxed))
+		return;
+	raise_to(&largest->bytes, huge + rest);
+	atomic_store_explicit(&largest->huge_bytes, huge, memory_order_relaxed);
+}
+
 static void note_largest_heap(void)
 {
-	uint64_t huge =
-		hs_stats_gauge(HS_GAUGE_HUGE) + hs_stats_gauge(HS_GAUGE_LAZY);
-	uint64_t total = huge + hs_stats_gauge(HS_GAUGE_THP) +
-			 hs_stats_gauge(HS_GAUGE_BASE);
+	note_largest(&hs_stats.heap,
+		     hs_stats_gauge(HS_GAUGE_HUGE) +
+			     hs_stats_gauge(HS_GAUGE_LAZY),
+		     hs_stats_gauge(HS_GAUGE_THP) +
+			     hs_stats_gauge(HS_GAUGE_BASE));
+}
 
-	if (total <=
-	    atomic_load_explicit(&hs_stats.largest_heap, memory_order_relaxed))
-		return;
-	raise_to(&hs_stats.largest_heap, total);
-	atomic_store_explicit(&hs_stats.huge_at_largest, huge,
-			      memory_order_relaxed);
+static void note_largest_mmap(void)
+{
+	note_largest(&hs_stats.mmap,
+		     hs_stats_gauge(HS_GAUGE_VM_HUGE) +
+			     hs_stats_gauge(HS_GAUGE_VM_LAZY),
+		     hs_stats_gauge(HS_GAUGE_VM_BASE));
 }
 
 void hs_stats_gauge_add(enum hs_stats_gauge id, int64_t delta_bytes)
@@ -74,7 +86,9 @@ void hs_stats_gauge_add(enum hs_stats_gauge id, int64_t delta_bytes)
 	if (delta_bytes <= 0)
 		return;
 	raise_to(&hs_stats.peak[id], now);
-	if (id != HS_GAUGE_RETAINED)
+	if (id >= HS_GAUGE_VM_HUGE)
+		note_largest_mmap();
+	else if (id != HS_GAUGE_RETAINED)
 		note_largest_heap();
 }
 
@@ -135,6 +149,8 @@ void hs_stats_postfork_child(void)
 		atomic_store_explicit(&hs_stats.peak[i],
 				      hs_stats_gauge((enum hs_stats_gauge)i),
 				      memory_order_relaxed);
-	atomic_store_explicit(&hs_stats.largest_heap, 0, memory_order_relaxed);
+	atomic_store_explicit(&hs_stats.heap.bytes, 0, memory_order_relaxed);
+	atomic_store_explicit(&hs_stats.mmap.bytes, 0, memory_order_relaxed);
 	note_largest_heap();
+	note_largest_mmap();
 }

@@ -22,6 +22,7 @@
 	X(FALLBACK_SECCOMP, "seccomp", "seccomp filter active")                \
 	X(FALLBACK_RLIMIT, "rlimit", "RLIMIT_AS, RLIMIT_DATA or mlockall")     \
 	X(FALLBACK_MAP_COUNT, "map_count", "vm.max_map_count is near")         \
+	X(FALLBACK_OVERCOMMIT, "overcommit", "mappings: overcommit_memory=2")  \
 	X(FALLBACK_CONFIG, "config", "switched off by configuration")          \
 	X(RESCUE_COW, "rescue_cow", "copies of a page shared by fork rescued") \
 	X(RESCUE_TOUCH, "rescue_touch", "first touches rescued")               \
@@ -32,6 +33,7 @@
 	X(SYSCALL_TOUCH, "syscall_touch", "pages touched before a call")       \
 	X(SLOT_MAPPED, "slot_mapped", "huge page slots mapped")                \
 	X(SLOT_RETURNED, "slot_returned", "huge pages given back")             \
+	X(MMAP_BACKED, "mmap_backed", "huge page slots of mappings")           \
 	X(FOREIGN_FREE, "foreign_free", "pointers handed to the next free")
 
 /* Bytes; each gauge keeps its peak. */
@@ -40,7 +42,10 @@
 	X(LAZY, "lazy_bytes", "huge pages mapped, not yet touched")            \
 	X(THP, "thp_bytes", "heap on base pages advised for THP")              \
 	X(BASE, "base_bytes", "heap on base pages")                            \
-	X(RETAINED, "retained_bytes", "free, kept for re-use")
+	X(RETAINED, "retained_bytes", "free, kept for re-use")                 \
+	X(VM_HUGE, "mmap_huge_bytes", "mappings on huge pages (hugetlb)")      \
+	X(VM_LAZY, "mmap_lazy_bytes", "mappings not yet touched")              \
+	X(VM_BASE, "mmap_base_bytes", "mappings on smaller pages")
 
 enum hs_stats_counter {
 #define X(id, json, text) HS_STAT_##id,

@@ -15,8 +15,12 @@ struct hs_stats {
 	_Atomic uint64_t counter[HS_STAT_NR_COUNTERS];
 	_Atomic uint64_t gauge[HS_STAT_NR_GAUGES];
 	_Atomic uint64_t peak[HS_STAT_NR_GAUGES];
-	_Atomic uint64_t largest_heap;    /* peak of all but retained */
-	_Atomic uint64_t huge_at_largest; /* huge + lazy of it */
+	/* Of the heap and of mappings: the most of all page sizes together, and
+	 * what of it was huge, touched or not. */
+	struct hs_stats_largest {
+		_Atomic uint64_t bytes;
+		_Atomic uint64_t huge_bytes;
+	} heap, mmap;
 	_Atomic bool fallback_said;
 };
 

@@ -32,7 +32,7 @@ struct process {
 struct usage {
 	uint64_t now[HS_STAT_NR_GAUGES];
 	uint64_t peak[HS_STAT_NR_GAUGES];
-	uint64_t heap_now; /* mapped, and touched as far as is known */
+	uint64_t heap_now, mmap_now; /* touched as far as is known */
 };
 
 struct label {
@@ -197,25 +197,35 @@ static void read_process(struct process *process)
  * kernel, whose HugetlbPages tells how many of the waiting pages are there by
  * now.  (A program's own hugetlb mappings count in it as well: hence the
  * bound.) */
+static void touched(struct usage *usage, enum hs_stats_gauge lazy,
+		    enum hs_stats_gauge huge, uint64_t *unknown)
+{
+	uint64_t bytes = HS_MIN(*unknown, usage->now[lazy]);
+
+	usage->now[huge] += bytes;
+	usage->now[lazy] -= bytes;
+	*unknown -= bytes;
+	usage->peak[huge] = HS_MAX(usage->peak[huge], usage->now[huge]);
+}
+
 static void read_usage(const struct process *process, struct usage *usage)
 {
-	uint64_t *now = usage->now, touched = 0;
+	uint64_t *now = usage->now, known, unknown = 0;
 	unsigned i;
 
 	for (i = 0; i < HS_STAT_NR_GAUGES; i++) {
 		now[i] = hs_stats_gauge((enum hs_stats_gauge)i);
 		usage->peak[i] = hs_stats_gauge_peak((enum hs_stats_gauge)i);
 	}
+	known = now[HS_GAUGE_HUGE] + now[HS_GAUGE_VM_HUGE];
 	if (process->hugetlb_bytes != SIZE_MAX &&
-	    process->hugetlb_bytes > now[HS_GAUGE_HUGE])
-		touched = HS_MIN(process->hugetlb_bytes - now[HS_GAUGE_HUGE],
-				 now[HS_GAUGE_LAZY]);
-	now[HS_GAUGE_HUGE] += touched;
-	now[HS_GAUGE_LAZY] -= touched;
-	usage->peak[HS_GAUGE_HUGE] =
-		HS_MAX(usage->peak[HS_GAUGE_HUGE], now[HS_GAUGE_HUGE]);
+	    process->hugetlb_bytes > known)
+		unknown = process->hugetlb_bytes - known;
+	touched(usage, HS_GAUGE_LAZY, HS_GAUGE_HUGE, &unknown);
+	touched(usage, HS_GAUGE_VM_LAZY, HS_GAUGE_VM_HUGE, &unknown);
 	usage->heap_now =
 		now[HS_GAUGE_HUGE] + now[HS_GAUGE_THP] + now[HS_GAUGE_BASE];
+	usage->mmap_now = now[HS_GAUGE_VM_HUGE] + now[HS_GAUGE_VM_BASE];
 }
 
 static size_t page_size_bytes(void)
@@ -224,9 +234,22 @@ static size_t page_size_bytes(void)
 					  : hs_probe_default_huge_size();
 }
 
+static void text_coverage(struct report *r, const char *what, uint64_t huge,
+			  uint64_t all, struct hs_stats_largest *largest)
+{
+	unsigned long now = permille(huge, all);
+	unsigned long peak = permille(relaxed(&largest->huge_bytes),
+				      relaxed(&largest->bytes));
+
+	put(r,
+	    "  coverage: %lu.%lu %% of the %s on huge pages now, %lu.%lu %%"
+	    " when it was largest\n",
+	    now / 10, now % 10, what, peak / 10, peak % 10);
+}
+
 static void text_gauges(struct report *r, const struct usage *usage)
 {
-	unsigned long now, peak;
+	bool maps = relaxed(&hs_stats.mmap.bytes) != 0;
 	unsigned i;
 
 	put(r, "  ");
@@ -234,20 +257,18 @@ static void text_gauges(struct report *r, const struct usage *usage)
 	put_right(r, "now", 12);
 	put_right(r, "peak", 12);
 	put(r, "\n");
-	for (i = 0; i < HS_STAT_NR_GAUGES; i++) {
+	for (i = 0; i < (maps ? HS_STAT_NR_GAUGES : HS_GAUGE_VM_HUGE); i++) {
 		put(r, "  ");
 		put_left(r, gauges[i].text, 34);
 		put_bytes(r, usage->now[i], 12);
 		put_bytes(r, usage->peak[i], 12);
 		put(r, "\n");
 	}
-	now = permille(usage->now[HS_GAUGE_HUGE], usage->heap_now);
-	peak = permille(relaxed(&hs_stats.huge_at_largest),
-			relaxed(&hs_stats.largest_heap));
-	put(r,
-	    "  coverage: %lu.%lu %% of the heap on huge pages now, %lu.%lu %%"
-	    " when it was largest\n",
-	    now / 10, now % 10, peak / 10, peak % 10);
+	text_coverage(r, "heap", usage->now[HS_GAUGE_HUGE], usage->heap_now,
+		      &hs_stats.heap);
+	if (maps)
+		text_coverage(r, "mapped memory", usage->now[HS_GAUGE_VM_HUGE],
+			      usage->mmap_now, &hs_stats.mmap);
 }
 
 static void text_counters(struct report *r, const char *title, unsigned first,
@@ -300,7 +321,8 @@ static bool is_small(void)
 			return false;
 	return hs_config->enabled && hs_stats_gauge_peak(HS_GAUGE_HUGE) == 0 &&
 	       hs_stats_gauge_peak(HS_GAUGE_LAZY) == 0 &&
-	       hs_stats_gauge_peak(HS_GAUGE_THP) == 0;
+	       hs_stats_gauge_peak(HS_GAUGE_THP) == 0 &&
+	       relaxed(&hs_stats.mmap.bytes) == 0;
 }
 
 static void report_text(struct report *r, const struct process *process,
@@ -313,7 +335,7 @@ static void report_text(struct report *r, const struct process *process,
 		    "%s: %s (pid %d) is too small for huge pages: %s of "
 		    "heap at most\n",
 		    hs_version, process->name, process->pid,
-		    human(relaxed(&hs_stats.largest_heap), size, sizeof(size)));
+		    human(relaxed(&hs_stats.heap.bytes), size, sizeof(size)));
 		return;
 	}
 	put(r, "%s: %s (pid %d), huge pages of %s%s\n", hs_version,
@@ -387,8 +409,13 @@ static void report_json(struct report *r, const struct process *process,
 	put_json_share(r, "coverage", usage->now[HS_GAUGE_HUGE],
 		       usage->heap_now);
 	put_json_share(r, "coverage_at_peak",
-		       relaxed(&hs_stats.huge_at_largest),
-		       relaxed(&hs_stats.largest_heap));
+		       relaxed(&hs_stats.heap.huge_bytes),
+		       relaxed(&hs_stats.heap.bytes));
+	put_json_share(r, "mmap_coverage", usage->now[HS_GAUGE_VM_HUGE],
+		       usage->mmap_now);
+	put_json_share(r, "mmap_coverage_at_peak",
+		       relaxed(&hs_stats.mmap.huge_bytes),
+		       relaxed(&hs_stats.mmap.bytes));
 	put(r, ",\"events\":{");
 	for (i = 0; i < HS_STAT_NR_COUNTERS; i++)
 		put(r, "%s\"%s\":%lu", i ? "," : "", counters[i].json,

@@ -5,23 +5,36 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "regmap.h"
 #include "rescue.h"
 
 atomic_bool hs_call_on;
 
-/* The arena's end, or where the range ends. */
+/* Where the range ends, or the address space. */
 static uintptr_t clip(uintptr_t start, size_t len)
 {
-	uintptr_t room = hs_arena.base + hs_arena.size_bytes - start;
-
-	return start + HS_MIN(len, room);
+	return start + HS_MIN(len, UINTPTR_MAX - start);
 }
 
 static bool needs_care(uintptr_t addr)
 {
-	enum hs_slot_state state = hs_slot_state(hs_region_slot((void *)addr));
+	const struct hs_slot *slot = hs_regmap_find((void *)addr);
+	enum hs_slot_state state;
 
+	if (!slot)
+		return false;
+	state = hs_slot_state(slot);
 	return state == HS_SLOT_LAZY || state == HS_SLOT_HUGE;
+}
+
+/* The first slot at or behind @p that has a record, or @end. */
+static uintptr_t next_known(uintptr_t p, uintptr_t end)
+{
+	unsigned shift = hs_arena.slot_shift;
+	size_t last = ((end - 1) >> shift) + 1;
+	size_t i = hs_regmap_next(p >> shift, last);
+
+	return i >= last ? end : HS_MAX(p, i << shift);
 }
 
 /* Shrink [*start, *end) to what lies between its first and its last slot that
@@ -31,7 +44,7 @@ static bool trim(uintptr_t *start, uintptr_t *end)
 	size_t slot = hs_region_slot_bytes();
 	uintptr_t p = *start;
 
-	while (p < *end && !needs_care(p))
+	while ((p = next_known(p, *end)) < *end && !needs_care(p))
 		p = hs_align_down(p, slot) + slot;
 	if (p >= *end)
 		return false;
@@ -91,7 +104,7 @@ void hs_call_w(struct hs_call *c, const void *p, size_t len)
 {
 	uintptr_t start = (uintptr_t)p, end;
 
-	if (!hs_region_contains(p) || len == 0 || !hs_call_active())
+	if (len == 0 || !hs_regmap_may_hold(p, len) || !hs_call_active())
 		return;
 	end = clip(start, len);
 	if (trim(&start, &end))
@@ -106,17 +119,18 @@ void hs_call_w(struct hs_call *c, const void *p, size_t len)
 void hs_call_r(struct hs_call *c, const void *p, size_t len)
 {
 	uintptr_t start = (uintptr_t)p, end, next;
-	size_t slot;
+	size_t slot = hs_region_slot_bytes();
 
 	(void)c;
-	if (!hs_region_contains(p) || !hs_call_active())
+	if (len == 0 || !hs_regmap_may_hold(p, len) || !hs_call_active())
 		return;
-	slot = hs_region_slot_bytes();
-	for (end = clip(start, len); start < end; start = next) {
+	end = clip(start, len);
+	while ((start = next_known(start, end)) < end) {
 		next = HS_MIN(hs_align_down(start, slot) + slot, end);
-		if (hs_slot_state(hs_region_slot((void *)start)) ==
+		if (hs_slot_state(hs_regmap_find((void *)start)) ==
 		    HS_SLOT_LAZY)
 			hs_rescue_prepare((void *)start, next - start);
+		start = next;
 	}
 }
 
@@ -189,7 +203,7 @@ void hs_call_sockw(struct hs_call *c, void *addr, void *len)
 	if (!hs_call_plausible(len))
 		return;
 	hs_call_w(c, len, sizeof(socklen_t));
-	if (hs_region_contains(addr))
+	if (hs_regmap_find(addr))
 		hs_call_w(c, addr, *(socklen_t *)len);
 }
 

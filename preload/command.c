@@ -17,6 +17,7 @@
 
 #include "preload/call.h"
 #include "sys.h"
+#include "regmap.h"
 
 /* The kernel's struct termios; libc's is larger. */
 #define KERNEL_TERMIOS_BYTES 44
@@ -205,7 +206,7 @@ void hs_call_ptrace(struct hs_call *c, int request, void *addr, void *data)
 void hs_call_handle(struct hs_call *c, void *handle)
 {
 	/* struct file_handle: handle_bytes, handle_type, then the bytes */
-	if (hs_region_contains(handle))
+	if (hs_regmap_find(handle))
 		hs_call_w(c, handle, 8 + (size_t)*(unsigned *)handle);
 }
 

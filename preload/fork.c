@@ -19,6 +19,7 @@
 #include "preload/real.h"
 #include "preload/start.h"
 #include "preload/trap.h"
+#include "regmap.h"
 #include "rescue.h"
 #include "sys.h"
 
@@ -98,7 +99,7 @@ static int clone_forking(clone_fn *real, int (*fn)(void *), void *stack,
 	int ret;
 
 	/* The child's word is not there yet when the kernel would store. */
-	if ((flags & CLONE_CHILD_SETTID) && hs_region_contains(ctid))
+	if ((flags & CLONE_CHILD_SETTID) && hs_regmap_find(ctid))
 		start.tid = ctid;
 	hs_fork_prepare();
 	ret = real(child_main, stack, flags, &start, ptid, tls, ctid);

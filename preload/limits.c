@@ -11,8 +11,9 @@
 #include "preload/call.h"
 #include "preload/real.h"
 #include "preload/trap.h"
-#include "region.h"
+#include "regmap.h"
 #include "sys.h"
+#include "vm.h"
 
 /* What the heap asks the kernel once, it asks while it may. */
 void hs_limits_seccomp(void)
@@ -20,6 +21,7 @@ void hs_limits_seccomp(void)
 	if (hs_trap_is_vfork_child())
 		return;
 	hs_heap_free(hs_heap_malloc(1));
+	hs_vm_settle(false);
 	hs_region_restrict();
 }
 
@@ -51,9 +53,13 @@ static bool locking_is_limited(void)
 
 void hs_limits_mlockall(int flags)
 {
+	bool leave = (flags & MCL_FUTURE) && locking_is_limited();
+
 	if (flags & (MCL_CURRENT | MCL_FUTURE))
 		hs_region_unreserve((flags & MCL_CURRENT) != 0);
-	if ((flags & MCL_FUTURE) && locking_is_limited())
+	if (leave || flags & MCL_CURRENT)
+		hs_vm_settle(leave);
+	if (leave)
 		hs_region_leave_pool((flags & MCL_CURRENT) != 0);
 }
 
@@ -90,7 +96,7 @@ static int do_prlimit(prlimit_fn *real, int pid, int resource,
 
 	if (limit != NULL && (pid == 0 || pid == hs_sys.getpid()))
 		announce(resource, limit);
-	if (!hs_region_contains(old))
+	if (!hs_regmap_find(old))
 		return real(pid, resource, limit, old);
 	ret = real(pid, resource, limit, &was);
 	if (ret == 0)

@@ -17,11 +17,12 @@
 #include "preload/altstack.h"
 #include "preload/call.h"
 #include "preload/real.h"
+#include "regmap.h"
 #include "rescue.h"
 
 static void pin(const void *addr, size_t len)
 {
-	if (hs_region_contains(addr) && hs_call_active())
+	if (len != 0 && hs_regmap_may_hold(addr, len) && hs_call_active())
 		hs_rescue_pin_base(addr, len);
 }
 

@@ -17,6 +17,7 @@
 #include "preload/real.h"
 #include "preload/trap.h"
 #include "sys.h"
+#include "regmap.h"
 
 /* --- one call with another mask ----------------------------------------- */
 
@@ -143,7 +144,7 @@ static int wait_plain(timedwait_fn *real, const sigset_t *set, siginfo_t *info,
 	siginfo_t got;
 	int sig;
 
-	if (!info || !hs_region_contains(info))
+	if (!info || !hs_regmap_find(info))
 		return real(set, info, timeout);
 	sig = real(set, &got, timeout);
 	if (sig > 0)

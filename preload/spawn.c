@@ -20,6 +20,7 @@
 #include "preload/real.h"
 #include "preload/trap.h"
 #include "sys.h"
+#include "regmap.h"
 
 /* --- posix_spawn -------------------------------------------------------- */
 
@@ -61,7 +62,7 @@ static int spawn(spawn_fn *real, pid_t *pid, const char *path,
 
 	if (hs_sigmask_virtual != 0)
 		attr = with_mask(attr, &copy);
-	if (!hs_region_contains(pid))
+	if (!hs_regmap_find(pid))
 		return real(pid, path, actions, attr, argv, envp);
 	err = real(&got, path, actions, attr, argv, envp);
 	if (err == 0)

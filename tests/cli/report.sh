@@ -58,7 +58,8 @@ run 0 "$HS_HUGECTL" --stats=report "$eat" 4
 run 0 "$HS_HUGECTL" --stats=json --json "$eat" 8
 json json 'r["program"] == "eat" and r["enabled"] is True'
 json json 'sorted(r) == sorted(("version program pid enabled page_size_bytes "
-	"memory coverage coverage_at_peak events rss_bytes hugetlb_bytes "
+	"memory coverage coverage_at_peak mmap_coverage "
+	"mmap_coverage_at_peak events rss_bytes hugetlb_bytes "
 	"rss_counts_hugetlb").split())'
 json json 'all(set(g) == {"now", "peak"} and g["peak"] >= g["now"] >= 0
 	for g in m.values())'
