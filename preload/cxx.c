@@ -30,6 +30,7 @@
 #include "log.h"
 #include "preload/foreign.h"
 #include "preload/malloc.h"
+#include "preload/real.h"
 #include "region.h"
 
 struct nothrow_t;
@@ -76,7 +77,8 @@ static void *symbol_of(const char *object, const char *name, void *own)
 {
 	void *handle, *symbol;
 
-	handle = object ? dlopen(object, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+	handle = object ? HS_NEXT(dlopen)(object, RTLD_LAZY | RTLD_NOLOAD) :
+			  NULL;
 	symbol = handle ? dlsym(handle, name) : NULL;
 	return symbol == own ? NULL : symbol;
 }
@@ -92,13 +94,13 @@ static HS_COLD void *next_operator(const char *name, void *own,
 	static const char *const libraries[] = {
 		"libstdc++.so.6", "libc++abi.so.1", "libc++.so.1",
 	};
-	void *symbol = hs_foreign_next(name);
+	void *symbol = hs_real_next(name);
 	Dl_info info;
 	size_t i;
 
 	if (symbol)
 		return symbol;
-	if (dladdr(caller, &info))
+	if (HS_NEXT(dladdr)(caller, &info))
 		symbol = symbol_of(info.dli_fname, name, own);
 	for (i = 0; !symbol && i < HS_ARRAY_SIZE(libraries); i++)
 		symbol = symbol_of(libraries[i], name, own);

@@ -2,19 +2,13 @@
 #include "preload/foreign.h"
 
 #include <dlfcn.h>
-#include <stdlib.h>
+#include <malloc.h>
 
 #include "log.h"
 #include "preload/caller.h"
+#include "preload/real.h"
 #include "stats.h"
 
-struct next_malloc {
-	_Atomic(void *) free;
-	_Atomic(void *) realloc;
-	_Atomic(void *) usable_size;
-};
-
-static struct next_malloc next;
 static HS_TLS bool resolving;
 
 /* Since glibc 2.35: lock-free, async-signal-safe. */
@@ -31,29 +25,19 @@ bool hs_foreign_object(const void *addr, uintptr_t *start, size_t *len)
 	return true;
 }
 
-void *hs_foreign_next(const char *name)
+/* NULL when nobody else has it, and for a block that dlsym() itself frees. */
+static void *lookup(enum hs_real_id id)
 {
-	void *symbol;
+	void *function = hs_real_peek(id);
 
-	if (resolving)
-		return NULL;
-	resolving = true;
-	symbol = dlsym(RTLD_NEXT, name);
-	resolving = false;
-	return symbol;
-}
-
-/* Resolving twice in two threads gives the same answer, so no lock. */
-static void *lookup(_Atomic(void *) *slot, const char *name)
-{
-	void *symbol = atomic_load_explicit(slot, memory_order_acquire);
-
-	if (symbol)
-		return symbol;
-	symbol = hs_foreign_next(name);
-	/* pairs with the load above */
-	atomic_store_explicit(slot, symbol, memory_order_release);
-	return symbol;
+	if (function == NULL) {
+		if (resolving)
+			return NULL;
+		resolving = true;
+		hs_real_resolve(id);
+		resolving = false;
+	}
+	return hs_real_exists(id) ? hs_real(id) : NULL;
 }
 
 static bool next_is_libc(const void *function)
@@ -94,7 +78,7 @@ static void reject_nonsense(const char *call, void *p, const void *function)
 void hs_foreign_free(void *p)
 {
 	int saved_errno = errno;
-	void (*function)(void *) = lookup(&next.free, "free");
+	void (*function)(void *) = lookup(HS_REAL_free);
 
 	hs_stats_count(HS_STAT_FOREIGN_FREE);
 	if (function) {
@@ -106,7 +90,7 @@ void hs_foreign_free(void *p)
 
 void *hs_foreign_realloc(void *p, size_t size_bytes)
 {
-	void *(*function)(void *, size_t) = lookup(&next.realloc, "realloc");
+	void *(*function)(void *, size_t) = lookup(HS_REAL_realloc);
 
 	hs_stats_count(HS_STAT_FOREIGN_FREE);
 	if (!function) {
@@ -119,8 +103,7 @@ void *hs_foreign_realloc(void *p, size_t size_bytes)
 
 size_t hs_foreign_usable_size(void *p)
 {
-	size_t (*function)(void *) =
-		lookup(&next.usable_size, "malloc_usable_size");
+	size_t (*function)(void *) = lookup(HS_REAL_malloc_usable_size);
 
 	return function ? function(p) : 0;
 }

@@ -32,8 +32,4 @@ size_t hs_foreign_usable_size(void *p) HS_COLD;
 /* The loaded object that holds @addr; false when there is none. */
 bool hs_foreign_object(const void *addr, uintptr_t *start, size_t *len);
 
-/* The next definition of @name after ours, or NULL; never recurses into
- * itself (a dlsym that frees a foreign block gets NULL). */
-void *hs_foreign_next(const char *name);
-
 #endif

@@ -12,7 +12,6 @@
  * ld.so's lock.
  */
 #include <sched.h>
-#include <sys/single_threaded.h>
 
 #include "fork.h"
 #include "preload/call.h"
@@ -26,9 +25,16 @@
 int __register_atfork(void (*prepare)(void), void (*parent)(void),
 		      void (*child)(void), void *dso);
 
+static bool has_threads(void)
+{
+	const char *single = hs_real(HS_REAL___libc_single_threaded);
+
+	return !hs_real_exists(HS_REAL___libc_single_threaded) || !*single;
+}
+
 static void before_locks(void)
 {
-	if (!__libc_single_threaded)
+	if (has_threads())
 		hs_real_resolve_all();
 }
 

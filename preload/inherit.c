@@ -4,6 +4,8 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#include "preload/real.h"
+
 /* The file name is what tells us: LD_PRELOAD may hold a path with $LIB in it,
  * or a bare name that ld.so searched for. */
 static const char *file_name_of(const char *path, size_t *len)
@@ -47,7 +49,7 @@ void hs_inherit_drop(char **envp)
 	Dl_info self;
 	size_t len;
 
-	if (!envp || !dladdr((void *)hs_inherit_drop, &self))
+	if (!envp || !HS_NEXT(dladdr)((void *)hs_inherit_drop, &self))
 		return;
 	len = strlen(self.dli_fname);
 	own = file_name_of(self.dli_fname, &len);

@@ -21,6 +21,7 @@
 #include "hugeshim.h"
 #include "preload/caller.h"
 #include "preload/inherit.h"
+#include "preload/real.h"
 #include "preload/sanitised.h"
 #include "preload/start.h"
 #include "preload/thread.h"
@@ -42,8 +43,8 @@ static void arrange_report(void)
 {
 	if (!hs_config->stats_path)
 		return;
-	__cxa_atexit(report_at_end, NULL, NULL);
-	__cxa_at_quick_exit(report_at_end, NULL);
+	HS_NEXT(__cxa_atexit)(report_at_end, NULL, NULL);
+	HS_NEXT(__cxa_at_quick_exit)(report_at_end, NULL);
 }
 
 /* Before our other constructors: a fork handler that one of them registers

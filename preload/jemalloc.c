@@ -22,7 +22,7 @@ static size_t align_of(int flags)
 	return lg ? (size_t)1 << lg : 0;
 }
 
-HS_EXPORT void *mallocx(size_t size, int flags)
+static void *allocate(size_t size, int flags)
 {
 	size_t align = align_of(flags);
 	void *p;
@@ -33,6 +33,11 @@ HS_EXPORT void *mallocx(size_t size, int flags)
 	if (p && flags & HS_MALLOCX_ZERO)
 		memset(p, 0, malloc_usable_size(p));
 	return p;
+}
+
+HS_EXPORT void *mallocx(size_t size, int flags)
+{
+	return allocate(size, flags);
 }
 
 /* A block that must be aligned, or zeroed where it grows, is made anew: realloc
@@ -46,7 +51,7 @@ HS_EXPORT void *rallocx(void *p, size_t size, int flags)
 	    !(flags & HS_MALLOCX_ZERO))
 		return realloc(p, size ? size : 1);
 	old_bytes = malloc_usable_size(p);
-	fresh = mallocx(size, flags);
+	fresh = allocate(size, flags);
 	if (!fresh)
 		return NULL;
 	memcpy(fresh, p, HS_MIN(old_bytes, size));

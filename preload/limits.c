@@ -11,6 +11,7 @@
 #include "preload/call.h"
 #include "preload/real.h"
 #include "preload/trap.h"
+#include "raw.h"
 #include "regmap.h"
 #include "sys.h"
 #include "vm.h"
@@ -46,7 +47,7 @@ static bool locking_is_limited(void)
 {
 	struct rlimit64 limit;
 
-	return geteuid() != 0 &&
+	return hs_raw6(SYS_geteuid, 0, 0, 0, 0, 0, 0) != 0 &&
 	       hs_sys.getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
 	       limit.rlim_cur != RLIM64_INFINITY;
 }

@@ -11,6 +11,7 @@
 
 #include "heap.h"
 #include "log.h"
+#include "preload/real.h"
 #include "stats.h"
 #include "sys.h"
 
@@ -103,7 +104,8 @@ HS_EXPORT int malloc_info(int options, FILE *stream)
 	if (options != 0)
 		return EINVAL;
 	hs_heap_usage(&usage);
-	fprintf(stream,
+	HS_NEXT(fprintf)(
+		stream,
 		"<malloc version=\"1\">\n"
 		"<total type=\"rest\" count=\"0\" size=\"%zu\"/>\n"
 		"<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n"

@@ -106,7 +106,7 @@ int hs_wrap_pthread_attr_setstackaddr(pthread_attr_t *attr, void *addr)
 {
 	size_t size = 0;
 
-	if (pthread_attr_getstacksize(attr, &size) == 0 && size != 0)
+	if (HS_NEXT(pthread_attr_getstacksize)(attr, &size) == 0 && size != 0)
 		pin((char *)addr - size, size);
 	return ((int (*)(pthread_attr_t *, void *))hs_real(
 		HS_REAL_pthread_attr_setstackaddr))(attr, addr);

@@ -34,17 +34,25 @@ static long missing(void)
 	return -1;
 }
 
-void *hs_real_resolve(enum hs_real_id id)
+void *hs_real_next(const char *name)
 {
 	int saved = errno;
-	void *p = dlsym(RTLD_NEXT, names + name_offset[id]);
+	void *p = dlsym(RTLD_NEXT, name);
 
-	if (p == NULL) {
-		dlerror(); /* not the application's, and it holds a block */
-		p = (void *)missing;
-	}
-	atomic_store_explicit(&hs_real_table[id], p, memory_order_relaxed);
+	if (p == NULL)
+		/* Not the application's, and it holds a block. */
+		HS_NEXT(dlerror)();
 	errno = saved;
+	return p;
+}
+
+void *hs_real_resolve(enum hs_real_id id)
+{
+	void *p = hs_real_next(names + name_offset[id]);
+
+	if (p == NULL)
+		p = (void *)missing;
+	atomic_store_explicit(&hs_real_table[id], p, memory_order_relaxed);
 	return p;
 }
 

@@ -34,6 +34,10 @@ void hs_real_resolve_all(void);
 /* False when @p is the ENOSYS stand-in. */
 bool hs_real_exists(enum hs_real_id id);
 
+/* The next definition of a name that is not in the list, or NULL: asked each
+ * time, for one that comes with a library loaded later. */
+void *hs_real_next(const char *name);
+
 /* NULL when it has not been looked up yet. */
 static HS_ALWAYS_INLINE void *hs_real_peek(enum hs_real_id id)
 {
@@ -46,5 +50,8 @@ static HS_ALWAYS_INLINE void *hs_real(enum hs_real_id id)
 
 	return hs_likely(p != NULL) ? p : hs_real_resolve(id);
 }
+
+/* libc's function @name, which a header declares. */
+#define HS_NEXT(name) ((__typeof__(name) *)hs_real(HS_REAL_##name))
 
 #endif

@@ -4,20 +4,15 @@
 #include "raw.h"
 #include "sys.h"
 
-/* Each run-time library, shared or linked into the program, has one of these;
- * the loader leaves the others NULL. */
-#define RUNTIME(name)                                                          \
-	extern void name(void) __attribute__((weak, visibility("default")))
-RUNTIME(__asan_init);
-RUNTIME(__hwasan_init);
-RUNTIME(__lsan_init);
-RUNTIME(__msan_init);
-RUNTIME(__tsan_init);
+/* The run-time library of every sanitiser that brings its own malloc has it,
+ * shared or linked into the program; else the loader leaves it NULL.  One name
+ * for them all: a name that nobody has costs an exec 0.5 us. */
+extern size_t __sanitizer_get_allocated_size(const volatile void *p)
+	__attribute__((weak, visibility("default")));
 
 static bool is_sanitised(void)
 {
-	return __asan_init || __hwasan_init || __lsan_init || __msan_init ||
-	       __tsan_init;
+	return __sanitizer_get_allocated_size != NULL;
 }
 
 /* The string functions here are plain loops over volatile bytes: the compiler

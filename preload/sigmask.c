@@ -99,12 +99,17 @@ int hs_sigmask_change(hs_sigmask_fn *real, int how, const sigset_t *set,
 	return 0;
 }
 
+int hs_sigmask_process(int how, const sigset_t *set, sigset_t *old)
+{
+	return hs_sigmask_change((hs_sigmask_fn *)hs_real(HS_REAL_sigprocmask),
+				 how, set, old);
+}
+
 HS_EXPORT int hs_wrap_sigprocmask(int how, const sigset_t *set,
 				  sigset_t *old) __asm__("sigprocmask");
 int hs_wrap_sigprocmask(int how, const sigset_t *set, sigset_t *old)
 {
-	return hs_sigmask_change((hs_sigmask_fn *)hs_real(HS_REAL_sigprocmask),
-				 how, set, old);
+	return hs_sigmask_process(how, set, old);
 }
 
 HS_EXPORT int hs_wrap_pthread_sigmask(int how, const sigset_t *set,

@@ -51,6 +51,10 @@ typedef int hs_sigmask_fn(int how, const sigset_t *set, sigset_t *old);
 int hs_sigmask_change(hs_sigmask_fn *real, int how, const sigset_t *set,
 		      sigset_t *old);
 
+/* sigprocmask(2) and sigsuspend(2) as the application calls them. */
+int hs_sigmask_process(int how, const sigset_t *set, sigset_t *old);
+int hs_sigmask_suspend(const sigset_t *mask);
+
 /* A mask for the time of one call (ppoll and the like).  enter replaces
  * *@mask (a sigset_t *, may be NULL) by a stripped copy; non-zero with errno
  * EINTR when a pending signal was delivered instead. */

@@ -80,12 +80,10 @@ SYSV(__sysv_signal)
 
 static int mask_one(int how, int sig)
 {
-	sigset_t set;
+	sigset_t set = { 0 };
 
-	sigemptyset(&set);
-	if (sigaddset(&set, sig) != 0)
-		return -1;
-	return sigprocmask(how, &set, NULL); /* ours */
+	*hs_sigmask_word(&set) = HS_SIGBIT(sig);
+	return hs_sigmask_process(how, &set, NULL);
 }
 
 HS_EXPORT signal_fn hs_wrap_sigset __asm__("sigset");
@@ -159,11 +157,10 @@ int hs_wrap_siginterrupt(int sig, int flag)
 
 static int mask_int(int how, int mask)
 {
-	sigset_t set, old;
+	sigset_t set = { 0 }, old;
 
-	sigemptyset(&set);
 	*hs_sigmask_word(&set) = (unsigned)mask;
-	if (sigprocmask(how, &set, &old) != 0)
+	if (hs_sigmask_process(how, &set, &old) != 0)
 		return -1;
 	return (int)*hs_sigmask_word(&old);
 }
@@ -189,17 +186,15 @@ int hs_wrap_siggetmask(void)
 /* A mask (BSD), or the one signal to take out (X/Open). */
 static int pause_with(int sig_or_mask, bool is_sig)
 {
-	sigset_t set;
+	sigset_t set = { 0 };
 
-	if (is_sig) {
-		if (sigprocmask(SIG_BLOCK, NULL, &set) != 0 ||
-		    sigdelset(&set, sig_or_mask) != 0)
-			return -1;
-	} else {
-		sigemptyset(&set);
+	if (!is_sig) {
 		*hs_sigmask_word(&set) = (unsigned)sig_or_mask;
+	} else if (hs_sigmask_process(SIG_BLOCK, NULL, &set) != 0 ||
+		   HS_NEXT(sigdelset)(&set, sig_or_mask) != 0) {
+		return -1;
 	}
-	return sigsuspend(&set); /* ours */
+	return hs_sigmask_suspend(&set);
 }
 
 HS_EXPORT int hs_wrap_sigpause(int mask) __asm__("sigpause");

@@ -36,10 +36,15 @@ static int suspend(int (*real)(const sigset_t *), const sigset_t *mask)
 	return ret;
 }
 
+int hs_sigmask_suspend(const sigset_t *mask)
+{
+	return suspend(hs_real(HS_REAL_sigsuspend), mask);
+}
+
 HS_EXPORT int hs_wrap_sigsuspend(const sigset_t *mask) __asm__("sigsuspend");
 int hs_wrap_sigsuspend(const sigset_t *mask)
 {
-	return suspend(hs_real(HS_REAL_sigsuspend), mask);
+	return hs_sigmask_suspend(mask);
 }
 
 HS_EXPORT int hs_wrap___sigsuspend(const sigset_t *mask)

@@ -38,16 +38,16 @@ static const posix_spawnattr_t *with_mask(const posix_spawnattr_t *attr,
 	sigset_t set;
 
 	if (attr != NULL) {
-		posix_spawnattr_getflags(attr, &flags);
+		HS_NEXT(posix_spawnattr_getflags)(attr, &flags);
 		if (flags & POSIX_SPAWN_SETSIGMASK)
 			return attr;
 		*copy = *attr;
 	} else {
-		posix_spawnattr_init(copy);
+		HS_NEXT(posix_spawnattr_init)(copy);
 	}
-	sigprocmask(SIG_BLOCK, NULL, &set); /* ours: the virtual view */
-	posix_spawnattr_setsigmask(copy, &set);
-	posix_spawnattr_setflags(copy, flags | POSIX_SPAWN_SETSIGMASK);
+	hs_sigmask_process(SIG_BLOCK, NULL, &set); /* the virtual view */
+	HS_NEXT(posix_spawnattr_setsigmask)(copy, &set);
+	HS_NEXT(posix_spawnattr_setflags)(copy, flags | POSIX_SPAWN_SETSIGMASK);
 	return copy;
 }
 
@@ -139,8 +139,7 @@ typedef int fexecve_fn(int fd, char *const argv[], char *const envp[]);
 typedef int execveat_fn(int fd, const char *path, char *const argv[],
 			char *const envp[], int flags);
 
-HS_EXPORT execve_fn hs_wrap_execve __asm__("execve");
-int hs_wrap_execve(const char *path, char *const argv[], char *const envp[])
+static int do_execve(const char *path, char *const argv[], char *const envp[])
 {
 	struct exec_state s;
 	int ret;
@@ -149,6 +148,12 @@ int hs_wrap_execve(const char *path, char *const argv[], char *const envp[])
 	ret = ((execve_fn *)hs_real(HS_REAL_execve))(path, argv, envp);
 	exec_undo(&s);
 	return ret;
+}
+
+HS_EXPORT execve_fn hs_wrap_execve __asm__("execve");
+int hs_wrap_execve(const char *path, char *const argv[], char *const envp[])
+{
+	return do_execve(path, argv, envp);
 }
 
 HS_EXPORT execve_fn hs_wrap_execvpe __asm__("execvpe");
@@ -163,8 +168,7 @@ int hs_wrap_execvpe(const char *file, char *const argv[], char *const envp[])
 	return ret;
 }
 
-HS_EXPORT execv_fn hs_wrap_execv __asm__("execv");
-int hs_wrap_execv(const char *path, char *const argv[])
+static int do_execv(const char *path, char *const argv[])
 {
 	struct exec_state s;
 	int ret;
@@ -175,8 +179,13 @@ int hs_wrap_execv(const char *path, char *const argv[])
 	return ret;
 }
 
-HS_EXPORT execv_fn hs_wrap_execvp __asm__("execvp");
-int hs_wrap_execvp(const char *file, char *const argv[])
+HS_EXPORT execv_fn hs_wrap_execv __asm__("execv");
+int hs_wrap_execv(const char *path, char *const argv[])
+{
+	return do_execv(path, argv);
+}
+
+static int do_execvp(const char *file, char *const argv[])
 {
 	struct exec_state s;
 	int ret;
@@ -185,6 +194,12 @@ int hs_wrap_execvp(const char *file, char *const argv[])
 	ret = ((execv_fn *)hs_real(HS_REAL_execvp))(file, argv);
 	exec_undo(&s);
 	return ret;
+}
+
+HS_EXPORT execv_fn hs_wrap_execvp __asm__("execvp");
+int hs_wrap_execvp(const char *file, char *const argv[])
+{
+	return do_execvp(file, argv);
 }
 
 HS_EXPORT fexecve_fn hs_wrap_fexecve __asm__("fexecve");
@@ -239,7 +254,7 @@ int hs_wrap_execl(const char *path, const char *arg, ...)
 	va_start(ap, arg);
 	LIST_TO_ARGV(argv, arg, ap);
 	va_end(ap);
-	return hs_wrap_execv(path, argv);
+	return do_execv(path, argv);
 }
 
 HS_EXPORT int hs_wrap_execlp(const char *file, const char *arg, ...)
@@ -252,7 +267,7 @@ int hs_wrap_execlp(const char *file, const char *arg, ...)
 	va_start(ap, arg);
 	LIST_TO_ARGV(argv, arg, ap);
 	va_end(ap);
-	return hs_wrap_execvp(file, argv);
+	return do_execvp(file, argv);
 }
 
 HS_EXPORT int hs_wrap_execle(const char *path, const char *arg, ...)
@@ -266,5 +281,5 @@ int hs_wrap_execle(const char *path, const char *arg, ...)
 	LIST_TO_ARGV(argv, arg, ap);
 	envp = va_arg(ap, char **);
 	va_end(ap);
-	return hs_wrap_execve(path, argv, envp);
+	return do_execve(path, argv, envp);
 }

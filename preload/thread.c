@@ -6,7 +6,9 @@
 
 #include "cow.h"
 #include "heap.h"
+#include "lock.h"
 #include "preload/altstack.h"
+#include "preload/real.h"
 
 /* pthread_setspecific() of keys below this writes into the thread's
  * descriptor; above, it calls calloc. */
@@ -15,7 +17,7 @@
 static pthread_key_t exit_key;
 static bool have_key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
-static pthread_t first_thread;
+static uintptr_t first_thread;
 
 static void at_thread_exit(void *value)
 {
@@ -24,7 +26,7 @@ static void at_thread_exit(void *value)
 	/* Every destructor that may run after this one gets its blocks from
 	 * the heap it knows; only the last round gives it away. */
 	if (round < PTHREAD_DESTRUCTOR_ITERATIONS) {
-		pthread_setspecific(exit_key, (void *)(round + 1));
+		HS_NEXT(pthread_setspecific)(exit_key, (void *)(round + 1));
 		return;
 	}
 	hs_altstack_detach();
@@ -40,12 +42,12 @@ static void create_last_inline_key(void)
 	size_t nr = 0, i;
 
 	while (nr < NR_INLINE_KEYS &&
-	       pthread_key_create(&keys[nr], at_thread_exit) == 0) {
+	       HS_NEXT(pthread_key_create)(&keys[nr], at_thread_exit) == 0) {
 		if (keys[nr++] >= NR_INLINE_KEYS - 1)
 			break;
 	}
 	for (i = 0; i + 1 < nr; i++)
-		pthread_key_delete(keys[i]);
+		HS_NEXT(pthread_key_delete)(keys[i]);
 	if (nr == 0)
 		return;
 	exit_key = keys[nr - 1];
@@ -57,15 +59,15 @@ void hs_thread_attach(void)
 	hs_altstack_attach();
 	/* The first thread's heap lives as long as the process, and a program
 	 * without threads pays for no key (4 us of an exec). */
-	if (pthread_equal(pthread_self(), first_thread))
+	if (hs_lock_self() == first_thread)
 		return;
-	pthread_once(&key_once, create_last_inline_key);
-	if (have_key && !pthread_getspecific(exit_key))
-		pthread_setspecific(exit_key, (void *)1);
+	HS_NEXT(pthread_once)(&key_once, create_last_inline_key);
+	if (have_key && !HS_NEXT(pthread_getspecific)(exit_key))
+		HS_NEXT(pthread_setspecific)(exit_key, (void *)1);
 }
 
 void hs_thread_init(void)
 {
-	first_thread = pthread_self();
+	first_thread = hs_lock_self();
 	hs_heap_thread_attach_hook = hs_thread_attach;
 }
