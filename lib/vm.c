@@ -200,7 +200,7 @@ uintptr_t hs_vm_first_hole(const struct hs_vm_range *range)
 bool hs_vm_enabled(void)
 {
 	return hs_config->mmap && hs_config->enabled && !hs_region.limited &&
-	       !hs_region.left_pool && !hs_region.restricted;
+	       !hs_region.left_pool && !hs_region_is_restricted();
 }
 
 static size_t threshold(void)

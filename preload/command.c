@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <linux/fiemap.h>
+#include <linux/userfaultfd.h>
 #include <linux/fs.h>
 #include <net/if.h>
 #include <scsi/sg.h>
@@ -16,8 +17,9 @@
 #include <sys/uio.h>
 
 #include "preload/call.h"
-#include "sys.h"
 #include "regmap.h"
+#include "sys.h"
+#include "vm.h"
 
 /* The kernel's struct termios; libc's is larger. */
 #define KERNEL_TERMIOS_BYTES 44
@@ -121,6 +123,13 @@ void hs_call_ioctl(struct hs_call *c, unsigned cmd, void *arg)
 		hs_call_w(c, arg, _IOC_SIZE(cmd));
 	else
 		hs_call_r(c, arg, _IOC_SIZE(cmd));
+	/* Its faults are the application's from here on. */
+	if (cmd == UFFDIO_REGISTER && hs_call_plausible(arg)) {
+		const struct uffdio_register *reg = arg;
+
+		hs_vm_release((void *)(uintptr_t)reg->range.start,
+			      reg->range.len);
+	}
 	if (cmd == FS_IOC_FIEMAP && hs_call_plausible(arg)) {
 		struct fiemap *map = arg;
 

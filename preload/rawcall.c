@@ -16,6 +16,7 @@
 #include "fork.h"
 #include "preload/call.h"
 #include "preload/limiting.h"
+#include "preload/mapping.h"
 #include "preload/real.h"
 #include "preload/sigmask.h"
 #include "preload/trap.h"
@@ -128,6 +129,39 @@ static int raw_mask(int how, const sigset_t *set, sigset_t *old)
 				   (long)old, sizeof(unsigned long), 0, 0);
 }
 
+/* --- mappings ----------------------------------------------------------- */
+
+static bool is_mapping(long nr)
+{
+	switch (nr) {
+#ifdef SYS_remap_file_pages
+	case SYS_remap_file_pages:
+#endif
+#ifdef SYS_mbind
+	case SYS_mbind:
+#endif
+#ifdef SYS_set_mempolicy_home_node
+	case SYS_set_mempolicy_home_node:
+#endif
+#ifdef SYS_mseal
+	case SYS_mseal:
+#endif
+#ifdef SYS_process_madvise
+	case SYS_process_madvise:
+#endif
+	case SYS_mmap:
+	case SYS_munmap:
+	case SYS_mprotect:
+	case SYS_pkey_mprotect:
+	case SYS_madvise:
+	case SYS_mremap:
+	case SYS_shmat:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* --- the call ----------------------------------------------------------- */
 
 /* Numbers that need more than their memory prepared. */
@@ -151,13 +185,17 @@ static bool is_special(long nr)
 	case SYS_rt_sigprocmask:
 		return true;
 	default:
-		return false;
+		return is_mapping(nr);
 	}
 }
 
 static HS_NOINLINE long special(long nr, const long *a)
 {
 	bool own_stack;
+	long ret;
+
+	if (is_mapping(nr) && hs_mapping_call(nr, a, &ret))
+		return ret;
 
 	if (nr == SYS_rt_sigprocmask && a[3] == sizeof(unsigned long))
 		return hs_sigmask_change(raw_mask, (int)a[0],

@@ -10,9 +10,12 @@
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "base.h"
+#include "preload/call.h"
+#include "preload/mapping.h"
 #include "preload/real.h"
 #include "region.h"
 #include "sys.h"
@@ -122,4 +125,143 @@ HS_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags,
 			hs_vm_mremap(old, old_len, new_len, flags, new_addr));
 	return ((fn_mremap *)hs_real(HS_REAL_mremap))(old, old_len, new_len,
 						      flags, new_addr);
+}
+
+/* --- what only the kernel can do to a page: it gets base pages --------------- */
+
+typedef int fn_remap_file_pages(void *, size_t, int, size_t, int);
+typedef ssize_t fn_process_madvise(int, const struct iovec *, size_t, int,
+				   unsigned);
+typedef void *fn_shmat(int, const void *, int);
+
+HS_EXPORT int remap_file_pages(void *addr, size_t len, int prot, size_t off,
+			       int flags)
+{
+	int err = hs_vm_release(addr, len);
+
+	if (err)
+		return answer(err);
+	return ((fn_remap_file_pages *)hs_real(HS_REAL_remap_file_pages))(
+		addr, len, prot, off, flags);
+}
+
+/* Of another process the addresses mean nothing here, and at worst a page of
+ * ours is a base page for it. */
+static int release_all(const struct iovec *iov, size_t n)
+{
+	int err = 0;
+
+	if (!hs_call_plausible(iov) || n > IOV_MAX)
+		return 0;
+	for (size_t i = 0; i < n && !err; i++)
+		if (hs_vm_concerns(iov[i].iov_base, iov[i].iov_len))
+			err = hs_vm_release(iov[i].iov_base, iov[i].iov_len);
+	return err;
+}
+
+HS_EXPORT ssize_t process_madvise(int pidfd, const struct iovec *iov, size_t n,
+				  int advice, unsigned flags)
+{
+	int err = release_all(iov, n);
+
+	if (err)
+		return answer(err);
+	return ((fn_process_madvise *)hs_real(HS_REAL_process_madvise))(
+		pidfd, iov, n, advice, flags);
+}
+
+/* Over something that is mapped: as long as the segment is. */
+static int release_for_segment(int id, const void *addr, int flags)
+{
+	struct shmid_ds segment;
+
+	if (!(flags & SHM_REMAP) || shmctl(id, IPC_STAT, &segment) != 0)
+		return 0;
+	return hs_vm_release(addr, segment.shm_segsz);
+}
+
+HS_EXPORT void *shmat(int id, const void *addr, int flags)
+{
+	int err = release_for_segment(id, addr, flags);
+
+	if (err)
+		return answer_address((void *)(intptr_t)err);
+	return ((fn_shmat *)hs_real(HS_REAL_shmat))(id, addr, flags);
+}
+
+/* --- by number ---------------------------------------------------------------- */
+
+/* The range that a call of the kind above names. */
+static int release_for(long nr, const long *a)
+{
+	switch (nr) {
+#ifdef SYS_remap_file_pages
+	case SYS_remap_file_pages:
+#endif
+#ifdef SYS_mbind
+	case SYS_mbind:
+#endif
+#ifdef SYS_set_mempolicy_home_node
+	case SYS_set_mempolicy_home_node:
+#endif
+#ifdef SYS_mseal
+	case SYS_mseal:
+#endif
+		return hs_vm_release((void *)a[0], (size_t)a[1]);
+	case SYS_pkey_mprotect:
+		return a[3] == -1 ? 0
+				  : hs_vm_release((void *)a[0], (size_t)a[1]);
+#ifdef SYS_process_madvise
+	case SYS_process_madvise:
+		return release_all((const struct iovec *)a[1], (size_t)a[2]);
+#endif
+	case SYS_shmat:
+		return release_for_segment((int)a[0], (void *)a[1], (int)a[2]);
+	default:
+		return 0;
+	}
+}
+
+static bool mapping_call(long nr, const long *a, long *ret)
+{
+	void *addr = (void *)a[0];
+	size_t len = (size_t)a[1];
+
+	switch (nr) {
+	case SYS_mmap:
+		if (!hs_vm_wants(addr, len, (int)a[2], (int)a[3]))
+			return false;
+		*ret = (long)hs_vm_mmap(addr, len, (int)a[2], (int)a[3],
+					(int)a[4], a[5]);
+		return true;
+	case SYS_munmap:
+		*ret = hs_vm_munmap(addr, len);
+		return true;
+	case SYS_mprotect:
+		*ret = hs_vm_mprotect(addr, len, (int)a[2]);
+		return true;
+	case SYS_madvise:
+		*ret = hs_vm_madvise(addr, len, (int)a[2]);
+		return true;
+	case SYS_mremap:
+		*ret = (long)hs_vm_mremap(addr, len, (size_t)a[2], (int)a[3],
+					  (void *)a[4]);
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool hs_mapping_call(long nr, const long *a, long *ret)
+{
+	if (!mapping_call(nr, a, ret)) {
+		*ret = release_for(nr, a);
+		if (*ret == 0)
+			return false;
+	}
+	if (hs_sys_is_err((void *)*ret)) {
+		errno = (int)-*ret;
+		*ret = -1;
+	}
+	return true;
 }

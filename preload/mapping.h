@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * mapping.h - system calls on mappings that are made by their number.
+ *
+ * Context: async-signal-safe.  Locks: as lib/vm.h.
+ */
+#ifndef HS_MAPPING_H
+#define HS_MAPPING_H
+
+#include "base.h"
+
+/*
+ * System call @nr with its six arguments: true, it was made here, *@ret and
+ * errno are what syscall() answers; false, it is for the kernel alone (of some
+ * calls the range is on base pages now).
+ */
+bool hs_mapping_call(long nr, const long *a, long *ret);
+
+#endif
