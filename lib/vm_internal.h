@@ -72,6 +72,9 @@ void hs_vm_unreserve(const struct hs_vm_range *range);
 
 /* Where the range's first unmapped page is, or its end. */
 uintptr_t hs_vm_first_hole(const struct hs_vm_range *range);
+/* Private anonymous memory of one protection, all of it?  False without /proc.
+ * Context: as the rest, but with some hundred bytes on the stack. */
+bool hs_vm_is_uniform(const struct hs_vm_range *range, int *prot);
 /* The page of slot @from is now that of @to. */
 void hs_vm_move_record(size_t from, size_t to);
 

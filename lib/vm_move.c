@@ -37,15 +37,18 @@ static struct hs_slot *huge_at(uintptr_t addr)
 	return &hs_regmap.slots[index];
 }
 
-static struct hs_slot *first_huge(const struct hs_vm_range *range)
+/* Is there a slot that is or was a huge page?  Then what is one mapping to the
+ * application may be several. */
+static bool is_cut(const struct hs_vm_range *range)
 {
 	size_t i = hs_vm_slot(range->from);
 	size_t end = hs_vm_slot(range->to - 1) + 1;
 
 	for (; (i = hs_regmap_next(i, end)) < end; i++)
-		if (hs_vm_is_huge(&hs_regmap.slots[i]))
-			return &hs_regmap.slots[i];
-	return NULL;
+		if (hs_regmap.slots[i].vm && hs_slot_state(&hs_regmap.slots[i]) !=
+						     HS_SLOT_RESERVED)
+			return true;
+	return false;
 }
 
 static void *map_new(uintptr_t addr, size_t len, int prot, int flags)
@@ -282,7 +285,7 @@ static bool grow_in_place(struct move *m)
 	return true;
 }
 
-/* pre: there is a huge slot in the old range. */
+/* pre: the old range is all mapped, and the same all over. */
 static uintptr_t remap(struct hs_vm_guard *guard, struct move *m)
 {
 	int moving = m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
@@ -293,8 +296,6 @@ static uintptr_t remap(struct hs_vm_guard *guard, struct move *m)
 		if (err)
 			return (uintptr_t)(intptr_t)err;
 	}
-	if (hs_vm_first_hole(&m->old) < m->old.to)
-		return (uintptr_t)-EFAULT;
 	if (!moving && m->new_len == m->old_len)
 		return m->old.from;
 	if (!moving && grow_in_place(m))
@@ -304,16 +305,16 @@ static uintptr_t remap(struct hs_vm_guard *guard, struct move *m)
 	return move(guard, m);
 }
 
-/* No huge page moves; but some may be where the mapping goes, or what moves
- * may once have been. */
+/* One mapping, or something that the kernel refuses; but huge pages may be
+ * where it goes. */
 static uintptr_t remap_native(struct hs_vm_guard *guard, struct move *m)
 {
 	struct hs_vm_range target = { m->target, m->target + m->new_len };
+	struct hs_vm_range tail = { m->old.from + m->new_len, m->old.to };
 	bool fixed = m->flags & MREMAP_FIXED;
 	uintptr_t p;
 	int err = 0;
 
-	hs_vm_unreserve(&m->old);
 	if (fixed)
 		err = hs_vm_settle_edges(&target);
 	if (err)
@@ -325,6 +326,8 @@ static uintptr_t remap_native(struct hs_vm_guard *guard, struct move *m)
 		hs_vm_forget(&target);
 	if (!hs_sys_is_err((void *)p) && p != m->old.from)
 		hs_vm_forget(&m->old);
+	else if (!hs_sys_is_err((void *)p) && m->new_len < m->old_len)
+		hs_vm_forget(&tail);
 	hs_vm_changed(guard);
 	return p;
 }
@@ -361,7 +364,6 @@ void *hs_vm_mremap(void *old, size_t old_len, size_t new_len, int flags,
 			  .target = (uintptr_t)new_addr,
 			  .flags = flags };
 	struct hs_vm_guard guard;
-	struct hs_slot *slot;
 	uintptr_t p;
 
 	if (is_plain(&m, old, new_addr))
@@ -370,14 +372,11 @@ void *hs_vm_mremap(void *old, size_t old_len, size_t new_len, int flags,
 	m.old.to = m.old.from + m.old_len;
 	hs_vm_begin(&guard);
 	p = (uintptr_t)(intptr_t)hs_vm_settle_edges(&m.old);
-	slot = first_huge(&m.old);
-	if (p == 0 && slot) {
-		m.prot = slot->prot;
-		hs_vm_unreserve(&m.old);
+	hs_vm_unreserve(&m.old);
+	if (p == 0 && is_cut(&m.old) && hs_vm_is_uniform(&m.old, &m.prot))
 		p = remap(&guard, &m);
-	} else if (p == 0) {
+	else if (p == 0)
 		p = remap_native(&guard, &m);
-	}
 	hs_vm_end(&guard);
 	if (m.populate)
 		hs_vm_populate(&m.fresh);

@@ -156,6 +156,8 @@ static bool is_mapping(long nr)
 	case SYS_madvise:
 	case SYS_mremap:
 	case SYS_shmat:
+	case SYS_mlock:
+	case SYS_mlock2:
 		return true;
 	default:
 		return false;

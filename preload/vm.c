@@ -129,10 +129,31 @@ HS_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags,
 
 /* --- what only the kernel can do to a page: it gets base pages --------------- */
 
+typedef int fn_mlock(const void *, size_t);
+typedef int fn_mlock2(const void *, size_t, unsigned);
 typedef int fn_remap_file_pages(void *, size_t, int, size_t, int);
 typedef ssize_t fn_process_madvise(int, const struct iovec *, size_t, int,
 				   unsigned);
 typedef void *fn_shmat(int, const void *, int);
+
+/* Locked memory counts, and refuses some advice. */
+HS_EXPORT int mlock(const void *addr, size_t len)
+{
+	int err = hs_vm_release(addr, len);
+
+	if (err)
+		return answer(err);
+	return ((fn_mlock *)hs_real(HS_REAL_mlock))(addr, len);
+}
+
+HS_EXPORT int mlock2(const void *addr, size_t len, unsigned flags)
+{
+	int err = hs_vm_release(addr, len);
+
+	if (err)
+		return answer(err);
+	return ((fn_mlock2 *)hs_real(HS_REAL_mlock2))(addr, len, flags);
+}
 
 HS_EXPORT int remap_file_pages(void *addr, size_t len, int prot, size_t off,
 			       int flags)
@@ -195,6 +216,8 @@ HS_EXPORT void *shmat(int id, const void *addr, int flags)
 static int release_for(long nr, const long *a)
 {
 	switch (nr) {
+	case SYS_mlock:
+	case SYS_mlock2:
 #ifdef SYS_remap_file_pages
 	case SYS_remap_file_pages:
 #endif
