@@ -88,6 +88,9 @@ function wrapper(name,    i, void_ret, cond)
 	if (any || mask != "")
 		cond = mask == "" ? "hs_call_active()" : \
 			"hs_call_active() | (" mask " != NULL)"
+	else if (test != "")
+		# Mappings of the application may lie anywhere.
+		cond = test " | hs_regmap.in_use"
 	else
 		cond = test
 	printf "typedef %sfn_%s(%s);\n\n", ret, name, params

@@ -25,6 +25,7 @@
 #include "preload/call.h"
 #include "preload/real.h"
 #include "preload/sigmask.h"
+#include "regmap.h"
 #include "sys.h"
 
 #endif
