@@ -4,6 +4,7 @@
  *
  *   vm_fuzz --seed 7 --steps 20000              the model against the kernel
  *   LD_PRELOAD=libhugeshim.so vm_fuzz --seed 7  the library against the model
+ *   vm_fuzz --seed 7 --without mbind --without 4   leave these out
  *   vm_fuzz --seed 7 --minimise                 which steps does it take?
  *
  * Exit status 1 and a report on the first difference.  With one thread the same
@@ -13,6 +14,7 @@
 
 #include <getopt.h>
 #include <pthread.h>
+#include <sys/personality.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -413,6 +415,7 @@ static const struct option options[] = {
 	{ "threads", required_argument, NULL, 't' },
 	{ "forks", required_argument, NULL, 'f' },
 	{ "pool-toggle", required_argument, NULL, 'p' },
+	{ "without", required_argument, NULL, 'w' },
 	{ "minimise", no_argument, NULL, 'm' },
 	{ "replay", required_argument, NULL, 'r' },
 	{ "quiet", no_argument, NULL, 'q' },
@@ -424,6 +427,19 @@ struct mode {
 	bool minimise;
 	int replay;
 };
+
+/* To find the second difference before the first is mended: a call's name, or
+ * a number of madvise. */
+static void leave_out(const char *what)
+{
+	unsigned int advice = (unsigned int)atoi(what);
+	int op = fz_op_of(what);
+
+	if (op >= 0)
+		fz_run.without |= 1ULL << op;
+	else if (advice < 128)
+		fz_run.without_advice[advice / 64] |= 1ULL << advice % 64;
+}
 
 static void parse(int argc, char **argv, struct mode *mode)
 {
@@ -440,6 +456,8 @@ static void parse(int argc, char **argv, struct mode *mode)
 			fz_run.forks = (unsigned int)atoi(optarg);
 		else if (o == 'p')
 			mode->pool = optarg;
+		else if (o == 'w')
+			leave_out(optarg);
 		else if (o == 'm')
 			mode->minimise = true;
 		else if (o == 'r')
@@ -450,6 +468,17 @@ static void parse(int argc, char **argv, struct mode *mode)
 			exit(2);
 	}
 	HS_T_CHECK(fz_run.threads >= 1 && fz_run.threads <= FZ_MAX_THREADS);
+}
+
+/* The same seed is to find the same addresses. */
+static void fix_addresses(char **argv)
+{
+	int now = personality(0xffffffff);
+
+	if (now < 0 || (now & ADDR_NO_RANDOMIZE) ||
+	    personality((unsigned long)now | ADDR_NO_RANDOMIZE) < 0)
+		return;
+	execv("/proc/self/exe", argv);
 }
 
 static double seconds(void)
@@ -465,6 +494,7 @@ int main(int argc, char **argv)
 	struct mode mode = { .replay = -1 };
 	double start;
 
+	fix_addresses(argv);
 	parse(argc, argv, &mode);
 	if (sysconf(_SC_PAGESIZE) != FZ_PAGE)
 		hs_t_skip("needs base pages of 4 KiB");

@@ -211,6 +211,8 @@ struct fz_run {
 	unsigned int threads;
 	unsigned int forks; /* about, of the whole run */
 	bool quiet;
+	uint64_t without; /* bits of fz_op that are left out */
+	uint64_t without_advice[2];
 	bool shim; /* under the library */
 	bool null_calls; /* the kernel may be asked for an address */
 	int file_fd; /* FZ_FILE_PAGES with tags */
@@ -325,6 +327,8 @@ fz_differ(struct fz_ctx *c, struct fz_area *a, uint32_t page, uint32_t nr,
 /* Return value and errno of @call; differs -> exit 1. */
 void fz_expect(struct fz_ctx *c, struct fz_call *call, int64_t ret, int err);
 void fz_allow(enum fz_allowed what);
+/* The call of that name, or -1. */
+int fz_op_of(const char *name);
 void fz_print_call(FILE *f, const struct fz_call *call);
 void fz_print_allowed(void);
 

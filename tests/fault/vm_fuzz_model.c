@@ -96,7 +96,7 @@ struct fz_area *fz_area_add(struct fz_ctx *c, char *base, uint32_t nr)
 			continue;
 		a->id = 1000 + c->step;
 		a->nr = nr;
-		a->phase = 0;
+		a->phase = (uint32_t)((uintptr_t)base / FZ_PAGE % FZ_SLOT);
 		a->base = base;
 		a->window = false;
 		a->keep = stays_ours(base, nr);

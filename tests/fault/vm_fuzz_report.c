@@ -59,6 +59,14 @@ static const char *const op_names[FZ_NR_OPS] = {
 	[FZ_FORK] = "fork",
 };
 
+int fz_op_of(const char *name)
+{
+	for (int i = 0; i < FZ_NR_OPS; i++)
+		if (!strcmp(op_names[i], name))
+			return i;
+	return -1;
+}
+
 static const char *place(char *text, size_t size, uint32_t area, uint32_t page,
 			 uint32_t offset)
 {

@@ -119,8 +119,20 @@ static void do_fork(struct fz_ctx *c, struct fz_call *call)
 
 /* --- steps ---------------------------------------------------------------- */
 
+static bool left_out(const struct fz_call *call)
+{
+	unsigned int advice = (unsigned int)call->flags;
+
+	if (fz_run.without >> call->op & 1)
+		return true;
+	return call->op == FZ_MADVISE && advice < 128 &&
+	       (fz_run.without_advice[advice / 64] >> advice % 64 & 1);
+}
+
 static bool dispatch(struct fz_ctx *c, struct fz_call *call)
 {
+	if (left_out(call))
+		return false;
 	switch (call->op) {
 	case FZ_READ_TOUCH:
 	case FZ_WRITE_TOUCH:
