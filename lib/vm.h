@@ -38,6 +38,8 @@ void *hs_vm_mmap(void *addr, size_t len, int prot, int flags, int fd,
 int hs_vm_munmap(void *addr, size_t len);
 int hs_vm_mprotect(void *addr, size_t len, int prot);
 int hs_vm_madvise(void *addr, size_t len, int advice);
+/* Also for what the kernel answers with EFAULT, once slots are in use: what was
+ * moved by pieces may be several mappings that were one. */
 void *hs_vm_mremap(void *old, size_t old_len, size_t new_len, int flags,
 		   void *new_addr);
 

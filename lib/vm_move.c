@@ -332,11 +332,10 @@ static uintptr_t remap_native(struct hs_vm_guard *guard, struct move *m)
 	return p;
 }
 
-/* Arguments that the kernel refuses, or that leave it nothing to do. */
-static bool is_plain(const struct move *m, void *old, void *new_addr)
+/* Arguments that the kernel refuses. */
+static bool is_refused(const struct move *m, void *old, void *new_addr)
 {
 	size_t page = hs_sys_page_size();
-	bool fixed = m->flags & MREMAP_FIXED;
 
 	if (((uintptr_t)old & (page - 1)) || m->flags & ~FLAGS_KNOWN ||
 	    m->new_len == 0 || m->old_len == 0 || m->new_len > PTRDIFF_MAX ||
@@ -347,12 +346,10 @@ static bool is_plain(const struct move *m, void *old, void *new_addr)
 		return true;
 	if (m->flags & MREMAP_DONTUNMAP && m->new_len != m->old_len)
 		return true;
-	if (fixed && (((uintptr_t)new_addr & (page - 1)) ||
-		      ((uintptr_t)old + m->old_len > m->target &&
-		       m->target + m->new_len > (uintptr_t)old)))
-		return true;
-	return !hs_vm_concerns(old, m->old_len) &&
-	       !(fixed && hs_vm_concerns(new_addr, m->new_len));
+	return m->flags & MREMAP_FIXED &&
+	       (((uintptr_t)new_addr & (page - 1)) ||
+		((uintptr_t)old + m->old_len > m->target &&
+		 m->target + m->new_len > (uintptr_t)old));
 }
 
 void *hs_vm_mremap(void *old, size_t old_len, size_t new_len, int flags,
@@ -366,17 +363,19 @@ void *hs_vm_mremap(void *old, size_t old_len, size_t new_len, int flags,
 	struct hs_vm_guard guard;
 	uintptr_t p;
 
-	if (is_plain(&m, old, new_addr))
+	if (is_refused(&m, old, new_addr))
 		return hs_sys.mremap(old, old_len, new_len, flags, new_addr);
 	m.old.from = (uintptr_t)old;
 	m.old.to = m.old.from + m.old_len;
 	hs_vm_begin(&guard);
 	p = (uintptr_t)(intptr_t)hs_vm_settle_edges(&m.old);
 	hs_vm_unreserve(&m.old);
-	if (p == 0 && is_cut(&m.old) && hs_vm_is_uniform(&m.old, &m.prot))
-		p = remap(&guard, &m);
-	else if (p == 0)
+	if (p == 0 && !is_cut(&m.old))
 		p = remap_native(&guard, &m);
+	if (p == 0 || p == (uintptr_t)-EFAULT)
+		p = hs_vm_is_uniform(&m.old, &m.prot)
+			    ? remap(&guard, &m)
+			    : remap_native(&guard, &m);
 	hs_vm_end(&guard);
 	if (m.populate)
 		hs_vm_populate(&m.fresh);

@@ -111,7 +111,7 @@ HS_EXPORT int posix_madvise(void *addr, size_t len, int advice)
 HS_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags,
 		       ...)
 {
-	void *new_addr = NULL;
+	void *new_addr = NULL, *p;
 	va_list ap;
 
 	if (flags & MREMAP_FIXED) {
@@ -123,8 +123,12 @@ HS_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags,
 	    (flags & MREMAP_FIXED && hs_vm_concerns(new_addr, new_len)))
 		return answer_address(
 			hs_vm_mremap(old, old_len, new_len, flags, new_addr));
-	return ((fn_mremap *)hs_real(HS_REAL_mremap))(old, old_len, new_len,
-						      flags, new_addr);
+	p = ((fn_mremap *)hs_real(HS_REAL_mremap))(old, old_len, new_len,
+						   flags, new_addr);
+	if (p == MAP_FAILED && errno == EFAULT && hs_regmap.in_use)
+		p = answer_address(hs_vm_mremap(old, old_len, new_len, flags,
+						new_addr));
+	return p;
 }
 
 /* --- what only the kernel can do to a page: it gets base pages --------------- */
