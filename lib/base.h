@@ -24,6 +24,13 @@
 /* Initial-exec TLS: no __tls_get_addr, so no allocation on first use. */
 #define HS_TLS __thread __attribute__((tls_model("initial-exec")))
 
+/* For what a start writes that is zero before: beside the data that the loader
+ * has to write to, for each page of it costs every exec 1 us. */
+#define HS_EARLY __attribute__((section(".data")))
+/* For functions that a start calls: side by side, for each 64 KiB of text that
+ * is touched cost every exec 1.3 us. */
+#define HS_START __attribute__((section(".text.startup")))
+
 #define hs_likely(x) __builtin_expect(!!(x), 1)
 #define hs_unlikely(x) __builtin_expect(!!(x), 0)
 

@@ -66,7 +66,7 @@ static bool has_prefix(const char *entry, const char *prefix)
 
 /* One pass over the entries that start with @prefix.  As for getenv, the first
  * of two entries of one name counts.  Returns the set of options seen. */
-static uint64_t read_environment(char *const *envp, const char *prefix)
+static HS_START uint64_t read_environment(char *const *envp, const char *prefix)
 {
 	const struct hs_option *option;
 	uint64_t seen = 0, bit;
@@ -109,7 +109,7 @@ static void keep_file_limit(const struct hs_config *file)
 		config->limit_percent = file->limit_percent;
 }
 
-static const char *why_off(void)
+static HS_START const char *why_off(void)
 {
 	if (state.denied)
 		return "denied by " HS_CONFIG_FILE;
@@ -122,7 +122,7 @@ static const char *why_off(void)
 	return NULL;
 }
 
-static void note_without_effect(uint64_t seen)
+static HS_START void note_without_effect(uint64_t seen)
 {
 	unsigned i;
 
@@ -132,7 +132,7 @@ static void note_without_effect(uint64_t seen)
 			       hs_config_options[i].name);
 }
 
-void hs_config_init(char *const *envp, bool secure)
+HS_START void hs_config_init(char *const *envp, bool secure)
 {
 	struct hs_config file;
 	const char *reason;

@@ -21,7 +21,7 @@ static const char unfit[][16] = {
 	"qemu-*", "snap-confine",   "xdg-dbus-proxy",
 };
 
-const char *hs_config_basename(const char *path)
+HS_START const char *hs_config_basename(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -30,7 +30,7 @@ const char *hs_config_basename(const char *path)
 
 /* The name given to execve: no system call, but of a script it is the
  * script's, and it may be relative. */
-static const char *exec_name(void)
+static HS_START const char *exec_name(void)
 {
 	const char *name = (const char *)getauxval(AT_EXECFN);
 
@@ -58,7 +58,7 @@ const char *hs_config_exe(void)
 	return exe;
 }
 
-bool hs_config_exe_is_unfit(void)
+HS_START bool hs_config_exe_is_unfit(void)
 {
 	const char *name = hs_config_basename(exec_name());
 	size_t i;
@@ -93,7 +93,7 @@ static bool match_set(const char **pattern, char c)
 	return found != negated;
 }
 
-static bool match_one(const char **pattern, char c)
+static HS_START bool match_one(const char **pattern, char c)
 {
 	if (**pattern == '[')
 		return match_set(pattern, c);
@@ -105,7 +105,7 @@ static bool match_one(const char **pattern, char c)
 
 /* Only the last * needs to be tried again: an earlier one that matched less
  * would leave it the same text. */
-bool hs_config_glob(const char *pattern, const char *text)
+HS_START bool hs_config_glob(const char *pattern, const char *text)
 {
 	const char *star = NULL, *retry = NULL;
 
@@ -301,7 +301,7 @@ static bool is_trusted(int fd)
 	return false;
 }
 
-void hs_config_read_file(struct hs_config_state *state)
+HS_START void hs_config_read_file(struct hs_config_state *state)
 {
 	int fd = hs_sys.open(HS_CONFIG_FILE, O_RDONLY | O_NOCTTY | O_NONBLOCK,
 			     0);

@@ -203,9 +203,9 @@ void *hs_heap_malloc(size_t size_bytes)
 			return block;
 	} else if (size_bytes <= HS_SMALL_MAX) {
 		unsigned class = hs_class_of(size_bytes);
+		struct hs_unit *slab = hs_theap_self->front.active[class];
 
-		if (hs_slab_take_tracked(hs_theap_self->active[class], &block,
-					 &zeroed))
+		if (hs_slab_take_tracked(slab, &block, &zeroed))
 			return block;
 	}
 	return alloc(size_bytes, &zeroed);

@@ -80,7 +80,7 @@ static int check_heap(struct hs_theap *heap)
 	unsigned cls;
 
 	for (cls = 0; cls < HS_NR_SMALL; cls++) {
-		struct hs_unit *slab = heap->active[cls];
+		struct hs_unit *slab = heap->front.active[cls];
 		uint32_t number = heap->partial[cls].head;
 
 		if (slab != &hs_unit_none &&

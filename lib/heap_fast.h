@@ -73,7 +73,7 @@ static HS_ALWAYS_INLINE bool hs_heap_malloc_fast(size_t size_bytes,
 {
 	if (hs_unlikely(size_bytes > HS_DIRECT_MAX))
 		return false;
-	return hs_slab_take(hs_theap_self->direct[(size_bytes + 15) >> 4],
+	return hs_slab_take(hs_theap_self->front.direct[(size_bytes + 15) >> 4],
 			    block);
 }
 

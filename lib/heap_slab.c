@@ -146,12 +146,12 @@ static void set_active(struct hs_theap *heap, unsigned class,
 {
 	unsigned i;
 
-	heap->active[class] = slab;
+	heap->front.active[class] = slab;
 	if (class >= FIRST_ACTIVE)
 		return;
 	for (i = hs_classes[class].size_bytes / 16; hs_class_by_16[i] == class;
 	     i--) {
-		heap->direct[i] = slab;
+		heap->front.direct[i] = slab;
 		if (i == 0)
 			break;
 	}
@@ -385,7 +385,7 @@ static struct hs_unit *partial_pick(struct hs_theap *heap, unsigned class)
 /* Give @class a slab to allocate from.  Locks: heap->lock held. */
 static bool refill_locked(struct hs_theap *heap, unsigned class, unsigned flags)
 {
-	struct hs_unit *slab = heap->active[class];
+	struct hs_unit *slab = heap->front.active[class];
 
 	drain_stack(heap);
 	if (next_word(slab))
@@ -426,7 +426,7 @@ void *hs_slab_alloc(struct hs_theap *heap, unsigned class, unsigned flags,
 
 	*zeroed = false;
 	for (;;) {
-		struct hs_unit *slab = heap->active[class];
+		struct hs_unit *slab = heap->front.active[class];
 		bool ok;
 
 		if (hs_slab_take_tracked(slab, &block, zeroed))
@@ -512,7 +512,7 @@ bool hs_slab_drain_locked(struct hs_theap *heap)
 
 	drain_stack(heap);
 	for (cls = 0; cls < HS_NR_SMALL; cls++) {
-		struct hs_unit *slab = heap->active[cls];
+		struct hs_unit *slab = heap->front.active[cls];
 
 		if (slab != &hs_unit_none && slab->used == 1) {
 			slab->used = 0;

@@ -64,9 +64,14 @@ struct hs_slab_list {
 	uint32_t tail;
 };
 
-struct hs_theap {
+/* What is read of HS_THEAP_NONE. */
+struct hs_theap_front {
 	struct hs_unit *direct[HS_NR_DIRECT]; /* by (size + 15) / 16 */
 	struct hs_unit *active[HS_NR_SMALL];  /* hs_unit_none if none */
+};
+
+struct hs_theap {
+	struct hs_theap_front front;
 	struct hs_slab_list partial[HS_NR_SMALL];
 	struct hs_unit *spare[HS_NR_SMALL]; /* empty, in the list */
 	uint16_t shy[HS_NR_SMALL]; /* blocks still taken from the shared heap
@@ -85,8 +90,10 @@ struct hs_theap {
 
 /* Stands for "no slab": its only word is 0 for ever. */
 extern struct hs_unit hs_unit_none;
-/* A heap with nothing in it, of threads that have none. */
-extern struct hs_theap hs_theap_none;
+/* A heap with nothing in it, of threads that have none: never written, for
+ * the pages that the loader writes to cost every exec. */
+extern const struct hs_theap_front hs_theap_front_none;
+#define HS_THEAP_NONE ((struct hs_theap *)&hs_theap_front_none)
 extern HS_TLS struct hs_theap *hs_theap_self;
 extern _Atomic uint32_t hs_fork_generation;
 

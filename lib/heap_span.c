@@ -23,11 +23,7 @@
 
 struct hs_heap_map hs_heap_map;
 struct hs_lock hs_span_lock = HS_LOCK_INIT(HS_RANK_SPAN);
-struct hs_span_pool hs_span_pools[HS_NR_POOLS] = {
-	[HS_POOL_MAIN] = { .id = HS_POOL_MAIN },
-	[HS_POOL_BASE] = { .id = HS_POOL_BASE },
-	[HS_POOL_CHILD] = { .id = HS_POOL_CHILD },
-};
+struct hs_span_pool hs_span_pools[HS_NR_POOLS];
 
 static uint64_t *dirty_map; /* a bit a unit */
 static int64_t retained_reported;
@@ -86,6 +82,10 @@ static void dirty_clear(size_t first, size_t nr_units)
 /* Beside the arena, and growing with it. */
 static int map_tables(void)
 {
+	uint8_t id;
+
+	for (id = 0; id < HS_NR_POOLS; id++)
+		hs_span_pools[id].id = id;
 	hs_heap_map.units =
 		hs_region_table(sizeof(struct hs_unit), HS_UNIT_SHIFT);
 	dirty_map = hs_region_table(sizeof(uint64_t), HS_UNIT_SHIFT + 6);

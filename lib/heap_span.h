@@ -35,7 +35,7 @@ enum { HS_POOL_MAIN, HS_POOL_BASE, HS_POOL_CHILD, HS_NR_POOLS };
 #define HS_SPAN_BIG_BYTES (16 * HS_MIB)
 
 struct hs_span_pool {
-	uint8_t id;
+	uint8_t id; /* its index; valid after hs_span_init() */
 	bool huge; /* past its first bytes on base pages */
 	uint32_t bins[HS_SPAN_BINS];
 	uint64_t bin_map[(HS_SPAN_BINS + 63) / 64];

@@ -10,16 +10,17 @@
 #define SHY_BYTES 16384u
 
 struct hs_lock hs_registry_lock = HS_LOCK_INIT(HS_RANK_REGISTRY);
-void (*hs_heap_thread_attach_hook)(void);
+void (*hs_heap_thread_attach_hook)(void) HS_EARLY;
 
-struct hs_theap hs_theap_none = {
+const struct hs_theap_front hs_theap_front_none = {
 	.direct = { [0 ... HS_NR_DIRECT - 1] = &hs_unit_none },
 	.active = { [0 ... HS_NR_SMALL - 1] = &hs_unit_none },
 };
+_Static_assert(offsetof(struct hs_theap, front) == 0, "see HS_THEAP_NONE");
 struct hs_theap hs_heap_on_base;
 struct hs_theap hs_heap_shared;
 
-HS_TLS struct hs_theap *hs_theap_self = &hs_theap_none;
+HS_TLS struct hs_theap *hs_theap_self = HS_THEAP_NONE;
 _Atomic uint32_t hs_fork_generation = 1;
 
 /* The thread has handed its heap over. */
@@ -106,7 +107,7 @@ struct hs_theap *hs_heap_thread_get(void)
 {
 	struct hs_theap *heap = hs_theap_self;
 
-	if (hs_likely(heap != &hs_theap_none))
+	if (hs_likely(heap != HS_THEAP_NONE))
 		return heap;
 	hs_lock_acquire(&hs_registry_lock);
 	if (!ready && hs_span_init() == 0) {
@@ -151,9 +152,9 @@ void hs_heap_thread_exit(void)
 	struct hs_theap *heap = hs_theap_self;
 
 	exited = true;
-	if (heap == &hs_theap_none)
+	if (heap == HS_THEAP_NONE)
 		return;
-	hs_theap_self = &hs_theap_none;
+	hs_theap_self = HS_THEAP_NONE;
 	hs_lock_acquire(&hs_registry_lock);
 	drain(heap);
 	make_idle(heap);
@@ -168,7 +169,7 @@ struct hs_theap *hs_heap_thread_grow_up(void)
 	hs_lock_acquire(&hs_registry_lock);
 	first = young;
 	young = false;
-	hs_theap_self = &hs_theap_none;
+	hs_theap_self = HS_THEAP_NONE;
 	drain(heap);
 	make_idle(heap);
 	hs_lock_release(&hs_registry_lock);
@@ -185,7 +186,7 @@ bool hs_heap_reclaim(void)
 	bool any = false;
 
 	hs_lock_acquire(&hs_registry_lock);
-	if (heap != &hs_theap_none)
+	if (heap != HS_THEAP_NONE)
 		any |= drain(heap);
 	for (heap = idle; heap != NULL; heap = heap->next_idle)
 		any |= drain(heap);
@@ -257,7 +258,7 @@ static bool starts_young(void)
 {
 	struct hs_theap *heap = hs_theap_self;
 
-	return heap != &hs_theap_none && heap->prefork_taken && span_taken &&
+	return heap != HS_THEAP_NONE && heap->prefork_taken && span_taken &&
 	       heap->pool->id == HS_POOL_MAIN && heap->pool->huge &&
 	       hs_config->base_first_bytes != 0;
 }
@@ -271,7 +272,7 @@ static void orphan_heaps(void)
 	idle = NULL;
 	if (starts_young()) {
 		young = true;
-		hs_theap_self = &hs_theap_none;
+		hs_theap_self = HS_THEAP_NONE;
 	}
 	for (heap = heaps; heap != NULL; heap = heap->next) {
 		bool was_told = atomic_exchange(&heap->remote_head, NULL);

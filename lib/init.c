@@ -6,7 +6,7 @@
 #include "config.h"
 #include "stats.h"
 
-void hs_start(char *const *envp)
+HS_START void hs_start(char *const *envp)
 {
 	hs_config_init(envp, getauxval(AT_SECURE) != 0);
 	hs_stats_init();

@@ -13,10 +13,10 @@
 #define PREFIX "libhugeshim: "
 #define STDERR_FD 2
 
-static _Atomic int log_level = HS_LOG_ERROR;
+static _Atomic int log_level HS_EARLY = HS_LOG_ERROR;
 static _Atomic bool log_guarded;
 
-void hs_log_set_level(int level)
+HS_START void hs_log_set_level(int level)
 {
 	atomic_store_explicit(&log_level, level, memory_order_relaxed);
 }

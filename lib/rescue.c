@@ -20,7 +20,7 @@
 #define AT_ONCE_TRIES 4
 
 struct hs_lock hs_rescue_lock = HS_LOCK_INIT(HS_RANK_RESCUE);
-int (*hs_trap_install_hook)(void);
+int (*hs_trap_install_hook)(void) HS_EARLY;
 
 int hs_rescue_init(void)
 {

@@ -526,7 +526,7 @@ static bool identify(int fd, dev_t *dev, ino_t *ino)
 	return true;
 }
 
-void hs_stats_init(void)
+HS_START void hs_stats_init(void)
 {
 	int fd;
 

@@ -78,7 +78,7 @@ static int sys_mincore(void *addr, size_t len, unsigned char *vec)
 	return (int)CALL(SYS_mincore, addr, len, vec);
 }
 
-static int sys_open(const char *path, int flags, int mode)
+static HS_START int sys_open(const char *path, int flags, int mode)
 {
 	return (int)CALL(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, mode);
 }
@@ -191,7 +191,7 @@ static int sys_sigaction(int sig, const void *act, void *old)
 	return (int)ret;
 }
 
-static int sys_sigprocmask(int how, const void *set, void *old)
+static HS_START int sys_sigprocmask(int how, const void *set, void *old)
 {
 	return (int)CALL(SYS_rt_sigprocmask, how, set, old,
 			 KERNEL_SIGSET_BYTES);

@@ -14,7 +14,7 @@ static HS_TLS bool resolving;
 /* Since glibc 2.35: lock-free, async-signal-safe. */
 extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
 
-bool hs_foreign_object(const void *addr, uintptr_t *start, size_t *len)
+HS_START bool hs_foreign_object(const void *addr, uintptr_t *start, size_t *len)
 {
 	struct dl_find_object object;
 

@@ -38,7 +38,7 @@ static void before_locks(void)
 		hs_real_resolve_all();
 }
 
-void hs_fork_family_start(void)
+HS_START void hs_fork_family_start(void)
 {
 	__register_atfork(before_locks, NULL, hs_trap_fork_child, NULL);
 }

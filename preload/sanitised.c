@@ -82,7 +82,7 @@ static bool drop_preload(char **envp)
 	return found;
 }
 
-bool hs_sanitised_start(char **argv, char **envp)
+HS_START bool hs_sanitised_start(char **argv, char **envp)
 {
 	static char self[] = "/proc/self/exe";
 	static char path[1024];

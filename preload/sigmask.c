@@ -22,7 +22,7 @@ static bool wanted(void)
 	       hs_config->backing <= HS_BACKING_HUGETLB;
 }
 
-bool hs_sigmask_engaged(unsigned long bits)
+HS_START bool hs_sigmask_engaged(unsigned long bits)
 {
 	if (hs_trap_active())
 		return true;

@@ -51,7 +51,7 @@ static struct action actions[TRAP_NR];
 /* sa_mask of every other signal had these bits. */
 static _Atomic uint8_t other_bits[_NSIG];
 
-atomic_bool hs_trap_on;
+atomic_bool hs_trap_on HS_EARLY;
 
 /* How often a reader or writer looks again before it takes the writer for
  * dead: it has no more than four stores to make. */
@@ -523,7 +523,7 @@ static int install_for_huge(void)
 
 /* A mask that is inherited with the two signals blocked is inherited by every
  * thread to come: it is taken over while there is but one. */
-void hs_trap_start(void)
+HS_START void hs_trap_start(void)
 {
 	unsigned long mask = 0;
 

@@ -12,7 +12,7 @@
 /* Keeps the compiler from making calls of the very functions out of loops. */
 #define PLAIN_LOOP() __asm__ volatile("")
 
-size_t strnlen(const char *text, size_t max)
+HS_START size_t strnlen(const char *text, size_t max)
 {
 	size_t len = 0;
 
@@ -23,12 +23,12 @@ size_t strnlen(const char *text, size_t max)
 	return len;
 }
 
-size_t strlen(const char *text)
+HS_START size_t strlen(const char *text)
 {
 	return strnlen(text, SIZE_MAX);
 }
 
-int strncmp(const char *a, const char *b, size_t max)
+HS_START int strncmp(const char *a, const char *b, size_t max)
 {
 	size_t i;
 
@@ -40,12 +40,12 @@ int strncmp(const char *a, const char *b, size_t max)
 	return 0;
 }
 
-int strcmp(const char *a, const char *b)
+HS_START int strcmp(const char *a, const char *b)
 {
 	return strncmp(a, b, SIZE_MAX);
 }
 
-int memcmp(const void *a, const void *b, size_t size)
+HS_START int memcmp(const void *a, const void *b, size_t size)
 {
 	const unsigned char *x = a, *y = b;
 	size_t i;
@@ -58,7 +58,7 @@ int memcmp(const void *a, const void *b, size_t size)
 	return 0;
 }
 
-void *memchr(const void *block, int byte, size_t size)
+HS_START void *memchr(const void *block, int byte, size_t size)
 {
 	const unsigned char *p = block;
 	size_t i;
@@ -72,12 +72,12 @@ void *memchr(const void *block, int byte, size_t size)
 }
 
 /* The end counts as a character of the text. */
-char *strchr(const char *text, int c)
+HS_START char *strchr(const char *text, int c)
 {
 	return memchr(text, c, strlen(text) + 1);
 }
 
-char *strrchr(const char *text, int c)
+HS_START char *strrchr(const char *text, int c)
 {
 	char *found = NULL;
 

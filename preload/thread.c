@@ -17,7 +17,7 @@
 static pthread_key_t exit_key;
 static bool have_key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
-static uintptr_t first_thread;
+static uintptr_t first_thread HS_EARLY;
 
 static void at_thread_exit(void *value)
 {
@@ -66,7 +66,7 @@ void hs_thread_attach(void)
 		HS_NEXT(pthread_setspecific)(exit_key, (void *)1);
 }
 
-void hs_thread_init(void)
+HS_START void hs_thread_init(void)
 {
 	first_thread = hs_lock_self();
 	hs_heap_thread_attach_hook = hs_thread_attach;
