@@ -17,7 +17,7 @@ HS_TLS unsigned long hs_sigmask_virtual;
 /* Could this process ever use a hugetlb page?  Else masks are not touched. */
 static bool wanted(void)
 {
-	return hs_config->enabled && hs_config->heap &&
+	return hs_config->enabled && (hs_config->heap || hs_config->mmap) &&
 	       hs_config->fallback != HS_FALLBACK_ON &&
 	       hs_config->backing <= HS_BACKING_HUGETLB;
 }

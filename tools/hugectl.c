@@ -35,6 +35,8 @@ struct request {
 	bool force_preload;
 	bool bare_name; /* --library-use-path */
 	bool dry_run;
+	bool thp;
+	const char *heap, *mmap; /* the last --heap and --mmap; NULL: none */
 	const char *library_dir;
 	int verbose; /* ours; -1: not asked for */
 };
@@ -76,6 +78,8 @@ static void fail(const char *fmt, ...)
 
 enum {
 	OPT_HEAP = 256,
+	OPT_MMAP,
+	OPT_THRESHOLD,
 	OPT_THP,
 	OPT_PAGE_SIZE,
 	OPT_FALLBACK,
@@ -98,6 +102,8 @@ enum {
 
 static const struct option options[] = {
 	{ "heap", optional_argument, NULL, OPT_HEAP },
+	{ "mmap", optional_argument, NULL, OPT_MMAP },
+	{ "threshold", required_argument, NULL, OPT_THRESHOLD },
 	{ "thp", no_argument, NULL, OPT_THP },
 	{ "page-size", required_argument, NULL, OPT_PAGE_SIZE },
 	{ "fallback", required_argument, NULL, OPT_FALLBACK },
@@ -127,8 +133,11 @@ static const struct option options[] = {
 static void print_help(void)
 {
 	printf("Usage: hugectl [OPTION]... [--] COMMAND [ARGUMENT]...\n"
-	       "Run COMMAND with its heap on huge pages.\n\n"
-	       "  --heap[=SIZE|yes|no|thp]  back malloc memory (the default)\n"
+	       "Run COMMAND with its memory on huge pages: what it allocates "
+	       "and what it maps,\nor the one that is named.\n\n"
+	       "  --heap[=SIZE|yes|no|thp]  back malloc memory\n"
+	       "  --mmap[=SIZE|yes|no|thp]  back its own mappings\n"
+	       "  --threshold=SIZE          of those, only from this size on\n"
 	       "  --thp                     with transparent huge pages only\n"
 	       "  --page-size=SIZE          huge page size, such as 2M or 1G\n"
 	       "  --fallback=try|on|off     without huge pages: use others, "
@@ -169,12 +178,89 @@ static void set_checked(struct request *request, const char *option,
 	env_set(&request->env, variable, value);
 }
 
-static void set_heap(struct request *request, const char *value)
+/* What --heap and --mmap take is the same. */
+static const char *checked_use(const char *option, const char *value)
 {
+	char why[160];
+
 	if (value == NULL)
-		value = "yes";
-	set_checked(request, "--heap", "HUGESHIM_HEAP", value);
-	env_set(&request->env, "HUGETLB_MORECORE", value);
+		return "yes";
+	if (hs_config_check("HUGESHIM_HEAP", value, why, sizeof(why)))
+		fail("%s: %s", option, why);
+	return value;
+}
+
+static bool is_off(const char *value)
+{
+	static const char *const words[] = { "no", "off", "false", "0" };
+	size_t i;
+
+	for (i = 0; value != NULL && i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(value, words[i]))
+			return true;
+	return false;
+}
+
+static bool is_on(const char *value)
+{
+	return value != NULL && !is_off(value);
+}
+
+static bool is_thp(const char *value)
+{
+	return value != NULL && !strcmp(value, "thp");
+}
+
+/* Neither a word nor thp, once checked. */
+static bool is_size(const char *value)
+{
+	char why[160];
+
+	return value != NULL && !is_thp(value) &&
+	       hs_config_check("HUGESHIM_MMAP", value, why, sizeof(why)) != 0;
+}
+
+/* There is one size for heap and mappings. */
+static void set_mmap_size(struct request *request)
+{
+	const char *given = env_get(&request->env, "HUGESHIM_PAGE_SIZE");
+	const char *from = "--page-size";
+	size_t mine, other;
+
+	if (is_size(request->heap)) {
+		given = request->heap;
+		from = "--heap";
+	}
+	if (given != NULL && !hs_config_parse_size(given, &other) &&
+	    !hs_config_parse_size(request->mmap, &mine) && mine != other)
+		fail("--mmap: '%s' is another huge page size than that of %s",
+		     request->mmap, from);
+	env_set(&request->env, "HUGESHIM_PAGE_SIZE", request->mmap);
+}
+
+/* One that is switched on by itself switches the other off. */
+static void set_uses(struct request *request)
+{
+	const char *heap = request->heap, *mmap = request->mmap;
+	bool thp = request->thp || is_thp(heap) || is_thp(mmap);
+
+	if (is_on(request->mmap) && heap == NULL)
+		heap = "no";
+	if (is_on(request->heap) && mmap == NULL)
+		mmap = "no";
+	if (thp && is_off(heap))
+		env_set(&request->env, "HUGESHIM_BACKING", "thp");
+	else if (thp)
+		heap = "thp";
+	if (heap != NULL) {
+		env_set(&request->env, "HUGESHIM_HEAP", heap);
+		env_set(&request->env, "HUGETLB_MORECORE", heap);
+	}
+	if (mmap != NULL)
+		env_set(&request->env, "HUGESHIM_MMAP",
+			is_off(mmap) ? "no" : "yes");
+	if (!thp && is_size(mmap))
+		set_mmap_size(request);
 }
 
 /* Absolute, because the program may leave the directory; and found out now,
@@ -253,10 +339,17 @@ static void set_option(struct request *request, int option, const char *name,
 
 	switch (option) {
 	case OPT_HEAP:
-		set_heap(request, optarg);
+		request->heap = checked_use("--heap", optarg);
+		break;
+	case OPT_MMAP:
+		request->mmap = checked_use("--mmap", optarg);
+		break;
+	case OPT_THRESHOLD:
+		set_checked(request, "--threshold", "HUGESHIM_MMAP_THRESHOLD",
+			    optarg);
 		break;
 	case OPT_THP:
-		set_heap(request, "thp");
+		request->thp = true;
 		break;
 	case OPT_PAGE_SIZE:
 		set_checked(request, "--page-size", "HUGESHIM_PAGE_SIZE",
@@ -303,10 +396,11 @@ static void set_option(struct request *request, int option, const char *name,
 		env_set(env, "HUGETLB_ELFMAP", "no");
 		break;
 	case OPT_SHM:
-		fail("--shm: System V shared memory is not offered, only the "
-		     "heap");
+		fail("--shm: System V shared memory is not offered, only "
+		     "--heap and --mmap");
 	case OPT_SEGMENT:
-		fail("--%s: program segments are not offered, only the heap",
+		fail("--%s: program segments are not offered, only --heap and "
+		     "--mmap",
 		     name);
 	case OPT_VERBOSE:
 		set_verbose(request, argv, optarg);
@@ -347,6 +441,7 @@ static void parse(struct request *request, int argc, char **argv)
 	    env_get(&request->env, "HUGESHIM_STATS") == NULL &&
 	    getenv("HUGESHIM_STATS") == NULL)
 		env_set(&request->env, "HUGESHIM_STATS", "-");
+	set_uses(request);
 }
 
 /* For programs that are linked with libhugetlbfs: its level, one above ours. */

@@ -36,14 +36,36 @@ gives() {
 # --- each option ---------------------------------------------------------------
 
 gives "" "LD_PRELOAD=$HS_SHIM" HUGETLB_VERBOSE=1
-for name in HUGESHIM_HEAP HUGESHIM_VERBOSE HUGESHIM_STATS HUGETLB_MORECORE; do
+for name in HUGESHIM_HEAP HUGESHIM_MMAP HUGESHIM_VERBOSE HUGESHIM_STATS \
+	HUGESHIM_PAGE_SIZE HUGESHIM_BACKING HUGETLB_MORECORE; do
 	has_no $name
 done
-gives --heap HUGESHIM_HEAP=yes HUGETLB_MORECORE=yes
-gives --heap=2M HUGESHIM_HEAP=2M HUGETLB_MORECORE=2M
+# What is named alone is on alone.
+gives --heap HUGESHIM_HEAP=yes HUGETLB_MORECORE=yes HUGESHIM_MMAP=no
+gives --heap=2M HUGESHIM_HEAP=2M HUGETLB_MORECORE=2M HUGESHIM_MMAP=no
+gives --heap=thp HUGESHIM_HEAP=thp HUGETLB_MORECORE=thp HUGESHIM_MMAP=no
+gives --mmap HUGESHIM_HEAP=no HUGETLB_MORECORE=no HUGESHIM_MMAP=yes
+has_no HUGESHIM_PAGE_SIZE
+gives --mmap=2M HUGESHIM_HEAP=no HUGESHIM_MMAP=yes HUGESHIM_PAGE_SIZE=2M
+gives --mmap=thp HUGESHIM_HEAP=no HUGESHIM_MMAP=yes HUGESHIM_BACKING=thp
+gives "--heap --mmap" HUGESHIM_HEAP=yes HUGESHIM_MMAP=yes
+gives "--mmap=on --heap=2M" HUGESHIM_HEAP=2M HUGESHIM_MMAP=yes
+gives "--mmap=2M --heap=2M" HUGESHIM_HEAP=2M HUGESHIM_MMAP=yes
+gives "--mmap=2M --page-size=2048K" HUGESHIM_PAGE_SIZE=2M
+# What is named as off is off alone.
 gives --heap=no HUGESHIM_HEAP=no HUGETLB_MORECORE=no
-gives --heap=thp HUGESHIM_HEAP=thp HUGETLB_MORECORE=thp
+has_no HUGESHIM_MMAP
+gives --mmap=0 HUGESHIM_MMAP=no
+has_no HUGESHIM_HEAP
+gives "--mmap=off --heap=no" HUGESHIM_HEAP=no HUGESHIM_MMAP=no
+# A kind of page for whatever is on.
 gives --thp HUGESHIM_HEAP=thp HUGETLB_MORECORE=thp
+has_no HUGESHIM_MMAP
+gives "--thp --mmap" HUGESHIM_HEAP=no HUGESHIM_MMAP=yes HUGESHIM_BACKING=thp
+gives "--heap --thp --mmap" HUGESHIM_HEAP=thp HUGESHIM_MMAP=yes
+gives "--heap=no --thp" HUGESHIM_HEAP=no HUGESHIM_BACKING=thp
+gives --threshold=16M HUGESHIM_MMAP_THRESHOLD=16M
+has_no HUGESHIM_MMAP
 gives --page-size=2M HUGESHIM_PAGE_SIZE=2M
 gives "--page-size 2M" HUGESHIM_PAGE_SIZE=2M
 for choice in try on off; do
@@ -72,7 +94,8 @@ unset HUGESHIM_VERBOSE
 gives "--verbose=99 -q -q" HUGESHIM_VERBOSE=1
 gives "--heap --" HUGESHIM_HEAP=yes
 # The last one counts.
-gives "--heap=2M --thp" HUGESHIM_HEAP=thp
+gives "--heap=2M --heap=thp" HUGESHIM_HEAP=thp
+gives "--mmap=no --mmap" HUGESHIM_HEAP=no HUGESHIM_MMAP=yes
 
 # A level at which hugectl itself speaks.
 run 0 "$HS_HUGECTL" -vv true
@@ -148,6 +171,8 @@ same_environment --heap=2M --page-size=2M --limit=50% --fallback=try -v
 same_environment --thp --no-inherit --cow=kernel --no-reserve --disable
 same_environment --stats="it's \$(here) \`%p\`" --json
 same_environment --no-preload --heap=no
+same_environment --mmap=2M --threshold=4M
+same_environment --mmap --thp
 
 # Nothing runs, and a command is not needed.
 run 0 "$HS_HUGECTL" --dry-run touch ran
@@ -170,6 +195,17 @@ refused() { # TEXT OPTION...
 }
 refused "--heap: '3M' is not" --heap=3M
 refused "--heap: 'maybe' is not" --heap=maybe
+refused "--mmap: '3M' is not" --mmap=3M
+refused "--mmap: 'maybe' is not" --mmap=maybe
+refused "--mmap: '' is not" --mmap=
+if [ -d /sys/kernel/mm/hugepages/hugepages-1048576kB ]; then
+	refused "--mmap: '1G' is another huge page size than that of --heap" \
+		--heap=2M --mmap=1G
+	refused "'2M' is another huge page size than that of --page-size" \
+		--mmap=2M --page-size=1G
+fi
+refused "--threshold: 'x' is not a size" --threshold=x
+refused "--threshold: '' is not" --threshold=
 refused "--page-size: '4K' is not a huge page size" --page-size=4K
 refused "--page-size: '' is not" --page-size=
 refused "--fallback: 'never' is not one of try, on, off" --fallback=never

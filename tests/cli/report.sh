@@ -176,6 +176,40 @@ at_most --limit=25% $((25 * $(pool_total) * kib / 100))
 run 0 "$HS_HUGECTL" --page-size="$huge" "$eat" 20
 [ "$(field out HugetlbPages)" -gt 0 ] || wrong "--page-size takes no page"
 
+# Heap and mappings, together and each alone.  Page sizes are smaps's.
+uses() { # OPTIONS HEAP-KIB MAP-KIB
+	# shellcheck disable=SC2086 # a list of options
+	run 0 "$HS_HUGECTL" $1 "$eat" $((8 * huge >> 20)) mmap \
+		$((12 * huge >> 20))
+	[ "$(field out heap)" = "$2" ] ||
+		wrong "heap on pages of $(field out heap) kB with $1"
+	[ "$(field out map)" = "$3" ] ||
+		wrong "mapping on pages of $(field out map) kB with $1"
+}
+base=$(($(getconf PAGESIZE) / 1024))
+uses "--stats=uses --json" $kib $kib
+[ "$(field out HugetlbPages)" -ge $((18 * kib)) ] ||
+	wrong "$(field out HugetlbPages) kB of 19 pages from the pool"
+json uses 'm["mmap_huge_bytes"]["peak"] == 12 * r["page_size_bytes"]'
+json uses 'r["mmap_coverage_at_peak"] == 1 and r["coverage_at_peak"] > 0.8'
+uses "--heap --mmap" $kib $kib
+uses --heap $kib $base
+uses --mmap=no $kib $base
+uses "--mmap --stats=mapped --json" $base $kib
+json mapped 'm["huge_bytes"]["peak"] == 0 and r["mmap_coverage"] == 1'
+uses "--mmap=$huge" $base $kib
+uses --heap=no $base $kib
+uses "--heap=no --mmap=no" $base $base
+uses "--threshold=$((13 * huge))" $kib $base
+uses "--threshold=$((12 * huge))" $kib $kib
+uses "--mmap --fallback=on" $base $base
+case $(cat /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null) in
+*'[always]'* | *'[madvise]'*)
+	uses "--mmap --thp" $base $base
+	[ "$(field out AnonHugePages)" -ge $((10 * kib)) ] ||
+		wrong "$(field out AnonHugePages) kB of THP with --mmap --thp" ;;
+esac
+
 # Children: with the library and without.
 run 0 "$HS_HUGECTL" sh -c '"$1" 20' sh "$eat"
 [ "$(field out HugetlbPages)" -gt 0 ] || wrong "no pages for a child"
