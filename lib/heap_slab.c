@@ -592,9 +592,12 @@ int hs_slab_check(const struct hs_unit *slab)
 			return 3;
 		nr_free += hs_popcount(word);
 	}
-	if (!((struct hs_theap *)body->owner)->stale &&
-	    slab->used !=
-		    c->capacity - nr_free + (body->state == HS_SLAB_ACTIVE))
+	/* The fork may have come between a free and its thread's wait for the
+	 * lock; recover_slab() does the rest before the heap is used. */
+	if (((struct hs_theap *)body->owner)->stale)
+		return 0;
+	if (slab->used !=
+	    c->capacity - nr_free + (body->state == HS_SLAB_ACTIVE))
 		return 1;
 	return body->state == HS_SLAB_FULL && nr_free != 0 ? 2 : 0;
 }

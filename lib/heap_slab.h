@@ -26,7 +26,7 @@
  * again before the heap is used.  `pending` holds the fork generation, so
  * that a mark left by a lost push does not count.
  *
- * Invariants (hs_slab_check)
+ * Invariants (hs_slab_check); of a stale heap only the third
  * 1. used is the number of blocks whose bit is clear in words, and one more in
  *    the ACTIVE slab, which is not to be found empty by every free.
  * 2. A slab in state FULL has had no free bit since it became full.
