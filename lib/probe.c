@@ -216,6 +216,22 @@ static void probe_vm(void)
 	probe.max_map_count = value;
 }
 
+size_t hs_probe_nr_mappings(void)
+{
+	int fd = hs_sys.open("/proc/self/maps", O_RDONLY, 0);
+	char buf[1024];
+	size_t lines = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return 0;
+	while ((n = hs_sys.read(fd, buf, sizeof(buf))) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			lines += buf[i] == '\n';
+	hs_sys.close(fd);
+	return lines;
+}
+
 static bool has_word(const char *text, const char *word)
 {
 	size_t len = strlen(word);

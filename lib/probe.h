@@ -32,6 +32,9 @@ const struct hs_probe *hs_probe_run(void);
  * SIZE_MAX when it cannot be told. */
 size_t hs_probe_pool_size(size_t huge_page_bytes);
 
+/* Kernel mappings that this process has; 0 when it cannot be told. */
+size_t hs_probe_nr_mappings(void);
+
 /* Pages of that size that the pool could give now: free ones and what may
  * still be overcommitted; -errno when it cannot be told. */
 long hs_probe_pool_free(size_t huge_page_bytes);

@@ -21,25 +21,26 @@ static uint32_t epoch_now(void)
 	return atomic_load_explicit(&hs_arena.epoch, memory_order_relaxed);
 }
 
-/* Gauges and the cap follow the state. */
-static void account(const struct hs_slot *slot, int sign)
+/* Gauges and the cap follow the state: @nr slots alike, more or less. */
+static void account(const struct hs_slot *slot, int64_t nr)
 {
-	int64_t bytes = sign * (int64_t)hs_region_slot_bytes();
+	int64_t bytes = nr * (int64_t)hs_region_slot_bytes();
+	bool vm = slot->vm;
 
 	switch (hs_slot_state(slot)) {
 	case HS_SLOT_HUGE:
-		hs_stats_gauge_add(slot->vm ? HS_GAUGE_VM_HUGE : HS_GAUGE_HUGE,
+		hs_stats_gauge_add(vm ? HS_GAUGE_VM_HUGE : HS_GAUGE_HUGE,
 				   bytes);
-		atomic_fetch_add(&hs_region.nr_pool, (size_t)sign);
+		atomic_fetch_add(&hs_region.nr_pool, (size_t)nr);
 		break;
 	case HS_SLOT_LAZY:
-		hs_stats_gauge_add(slot->vm ? HS_GAUGE_VM_LAZY : HS_GAUGE_LAZY,
+		hs_stats_gauge_add(vm ? HS_GAUGE_VM_LAZY : HS_GAUGE_LAZY,
 				   bytes);
-		atomic_fetch_add(&hs_region.nr_pool, (size_t)sign);
+		atomic_fetch_add(&hs_region.nr_pool, (size_t)nr);
 		break;
 	case HS_SLOT_BASE:
-		bytes = sign * ((int64_t)slot->mapped_units << HS_UNIT_SHIFT);
-		if (slot->vm)
+		bytes = nr * ((int64_t)slot->mapped_units << HS_UNIT_SHIFT);
+		if (vm)
 			hs_stats_gauge_add(HS_GAUGE_VM_BASE, bytes);
 		else
 			hs_stats_gauge_add(slot->thp ? HS_GAUGE_THP
@@ -90,6 +91,16 @@ void hs_slot_set_state(struct hs_slot *slot, enum hs_slot_state state)
 	atomic_store_explicit(&slot->state, (uint8_t)state,
 			      memory_order_release);
 	account(slot, 1);
+}
+
+void hs_slot_set_run(struct hs_slot *slot, size_t nr, enum hs_slot_state state)
+{
+	if (nr == 0)
+		return;
+	for (size_t i = 0; i < nr; i++)
+		atomic_store_explicit(&slot[i].state, (uint8_t)state,
+				      memory_order_release);
+	account(slot, (int64_t)nr);
 }
 
 bool hs_slot_is_frozen(const struct hs_slot *slot)

@@ -153,6 +153,9 @@ int hs_region_move(void *from, size_t size_bytes, size_t new_size_bytes,
 /* The state machine's one setter.  Locks: per invariant 2. */
 void hs_slot_set_state(struct hs_slot *slot, enum hs_slot_state state);
 
+/* The same for @nr slots in a row that are FREE and else alike. */
+void hs_slot_set_run(struct hs_slot *slot, size_t nr, enum hs_slot_state state);
+
 static HS_ALWAYS_INLINE enum hs_slot_state
 hs_slot_state(const struct hs_slot *slot)
 {

@@ -11,6 +11,7 @@
 
 #define RUN_MIN 16 /* slots mapped by one call, once the heap has that many */
 #define RUN_MAX 64
+#define RECOUNT_EVERY 256
 
 static struct {
 	bool decided;
@@ -135,8 +136,7 @@ size_t hs_policy_pool_slots(size_t nr, unsigned flags)
 		hs_policy_note_short(nr, HS_STAT_FALLBACK_RLIMIT);
 		return 0;
 	}
-	if (atomic_load_explicit(&hs_region.nr_vmas, memory_order_relaxed) >=
-	    policy.max_vmas) {
+	if (!hs_policy_may_split()) {
 		hs_policy_note_short(nr, HS_STAT_FALLBACK_MAP_COUNT);
 		return 0;
 	}
@@ -150,11 +150,24 @@ size_t hs_policy_pool_slots(size_t nr, unsigned flags)
 	return allowed;
 }
 
+static bool vmas_left(void)
+{
+	return atomic_load_explicit(&hs_region.nr_vmas, memory_order_relaxed) <
+	       policy.max_vmas;
+}
+
+/* What is counted only goes up; the kernel knows better, but not for nothing. */
 bool hs_policy_may_split(void)
 {
-	return policy.decided &&
-	       atomic_load_explicit(&hs_region.nr_vmas, memory_order_relaxed) <
-		       policy.max_vmas;
+	static unsigned refused;
+
+	if (!policy.decided || vmas_left())
+		return policy.decided;
+	if (refused++ % RECOUNT_EVERY == 0)
+		atomic_store_explicit(&hs_region.nr_vmas,
+				      hs_probe_nr_mappings(),
+				      memory_order_relaxed);
+	return vmas_left();
 }
 
 /*

@@ -56,10 +56,11 @@ static bool has_page(size_t page)
 	       1;
 }
 
-static int map_page(size_t page)
+static int map_pages(size_t page, size_t nr)
 {
 	void *want = page_address(page);
-	void *p = hs_sys.mmap(want, page_bytes(), PROT_READ | PROT_WRITE,
+	size_t len = nr * page_bytes();
+	void *p = hs_sys.mmap(want, len, PROT_READ | PROT_WRITE,
 			      (hs_pagesrc_flags(hs_arena.reserved) &
 			       ~MAP_NORESERVE) |
 				      MAP_ANONYMOUS,
@@ -68,29 +69,36 @@ static int map_page(size_t page)
 	if (hs_sys_is_err(p))
 		return -ENOMEM;
 	if (p != want) {
-		hs_sys.munmap(p, page_bytes());
+		hs_sys.munmap(p, len);
 		return -ENOMEM;
 	}
 	/* Pairs with the acquire in hs_regmap_covers(). */
-	atomic_fetch_or_explicit(&hs_regmap.page_map[page / 64],
-				 (uint64_t)1 << (page % 64),
-				 memory_order_release);
+	for (; nr > 0; nr--, page++)
+		atomic_fetch_or_explicit(&hs_regmap.page_map[page / 64],
+					 (uint64_t)1 << (page % 64),
+					 memory_order_release);
 	return 0;
 }
 
 int hs_regmap_cover(size_t first, size_t nr)
 {
-	size_t page, last;
+	size_t page, end;
 
 	if (nr == 0)
 		return 0;
 	if (first < hs_regmap.first || first + nr > hs_regmap.end)
 		return -ENOMEM;
 	page = (first - hs_regmap.first) >> hs_regmap.page_shift;
-	last = (first + nr - 1 - hs_regmap.first) >> hs_regmap.page_shift;
-	for (; page <= last; page++)
-		if (!has_page(page) && map_page(page))
+	end = ((first + nr - 1 - hs_regmap.first) >> hs_regmap.page_shift) + 1;
+	while (page < end) {
+		size_t n = 0;
+
+		while (page + n < end && !has_page(page + n))
+			n++;
+		if (n != 0 && map_pages(page, n))
 			return -ENOMEM;
+		page += n + 1;
+	}
 	return 0;
 }
 

@@ -27,7 +27,7 @@
 	(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED |             \
 	 HS_MAP_FIXED_NOREPLACE | MAP_POPULATE)
 /* Address space held by one call that is remembered. */
-#define RESERVED_MAX (256 * HS_GIB)
+#define RESERVED_MAX (64 * HS_GIB)
 
 /* --- guards --------------------------------------------------------------- */
 
@@ -208,24 +208,29 @@ static size_t threshold(void)
 	return HS_MAX(hs_config->mmap_threshold_bytes, hs_region_slot_bytes());
 }
 
-static void take(size_t index, enum hs_slot_state state, int prot)
+/* Records for [first, first + nr), whatever they were. */
+static void take(size_t first, size_t nr, enum hs_slot_state state, int prot)
 {
-	struct hs_slot *slot = &hs_regmap.slots[index];
-	bool base = state == HS_SLOT_BASE;
+	size_t units = state == HS_SLOT_BASE
+			       ? hs_region_slot_bytes() >> HS_UNIT_SHIFT
+			       : 0;
+	uint32_t epoch = atomic_load_explicit(&hs_arena.epoch,
+					      memory_order_relaxed);
 
-	if (slot->vm)
-		forget(slot);
-	slot->vm = 1;
-	slot->prot = (uint8_t)prot;
-	slot->premapped = 0;
-	slot->thp = 0;
-	slot->mapped_units =
-		base ? (uint32_t)(hs_region_slot_bytes() >> HS_UNIT_SHIFT) : 0;
-	atomic_store_explicit(&slot->epoch,
-			      atomic_load_explicit(&hs_arena.epoch,
-						   memory_order_relaxed),
-			      memory_order_relaxed);
-	hs_slot_set_state(slot, state);
+	for (size_t i = first; i < first + nr; i++) {
+		struct hs_slot *slot = &hs_regmap.slots[i];
+
+		if (slot->vm)
+			forget(slot);
+		slot->vm = 1;
+		slot->prot = (uint8_t)prot;
+		slot->premapped = 0;
+		slot->thp = 0;
+		slot->mapped_units = (uint32_t)units;
+		atomic_store_explicit(&slot->epoch, epoch,
+				      memory_order_relaxed);
+	}
+	hs_slot_set_run(&hs_regmap.slots[first], nr, state);
 }
 
 void hs_vm_move_record(size_t from, size_t to)
@@ -235,7 +240,7 @@ void hs_vm_move_record(size_t from, size_t to)
 	uint32_t epoch =
 		atomic_load_explicit(&src->epoch, memory_order_relaxed);
 
-	take(to, HS_SLOT_LAZY, src->prot);
+	take(to, 1, HS_SLOT_LAZY, src->prot);
 	if (hs_slot_state(src) == HS_SLOT_HUGE)
 		hs_slot_set_state(dst, HS_SLOT_HUGE);
 	dst->dontdump = src->dontdump;
@@ -251,8 +256,7 @@ static void leave_base(size_t first, size_t nr, int prot)
 	if (hs_policy_fallback(HS_MAP_VM) == &hs_pagesrc_thp)
 		hs_sys.madvise((void *)hs_vm_address(first),
 			       nr << hs_arena.slot_shift, MADV_HUGEPAGE);
-	for (size_t i = first; i < first + nr; i++)
-		take(i, HS_SLOT_BASE, prot);
+	take(first, nr, HS_SLOT_BASE, prot);
 }
 
 /* 0, or -errno with what was there before, or the like of it. */
@@ -291,27 +295,13 @@ bool hs_vm_back(const struct hs_vm_range *range, int prot, int flags)
 		hs_policy_note_short(allowed, HS_STAT_FALLBACK_MAP);
 		allowed = 0;
 	}
-	for (size_t i = first; i < first + allowed; i++)
-		take(i, HS_SLOT_LAZY, prot);
+	take(first, allowed, HS_SLOT_LAZY, prot);
 	leave_base(first + allowed, nr - allowed, prot);
 	hs_stats_add(HS_STAT_MMAP_BACKED, allowed);
 	if (flags & MAP_POPULATE)
 		return allowed != 0;
 	return allowed != 0 && !(flags & MAP_NORESERVE) &&
 	       nr << hs_arena.slot_shift <= hs_config->populate_max_bytes;
-}
-
-/* LAZY slots that got no page, from @first on. */
-static void give_up(size_t first, size_t nr)
-{
-	int prot = hs_regmap.slots[first].prot;
-	void *p = hs_sys.mmap((void *)hs_vm_address(first),
-			      nr << hs_arena.slot_shift, prot,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-
-	/* Else they stay as they are, and a touch is rescued. */
-	if (!hs_sys_is_err(p))
-		leave_base(first, nr, prot);
 }
 
 static bool is_lazy(size_t index)
@@ -321,16 +311,12 @@ static bool is_lazy(size_t index)
 	return slot && hs_slot_state(slot) == HS_SLOT_LAZY;
 }
 
-static void note_populated(size_t first, size_t nr, size_t populated)
+static void note_populated(size_t first, size_t nr)
 {
-	for (size_t i = first; i < first + populated; i++)
+	for (size_t i = first; i < first + nr; i++)
 		if (is_lazy(i))
 			hs_slot_set_state(&hs_regmap.slots[i], HS_SLOT_HUGE);
-	hs_stats_add(HS_STAT_SLOT_MAPPED, populated);
-	if (populated == nr)
-		return;
-	hs_policy_note_short(nr - populated, HS_STAT_FALLBACK_POOL);
-	give_up(first + populated, nr - populated);
+	hs_stats_add(HS_STAT_SLOT_MAPPED, nr);
 }
 
 /*
@@ -357,8 +343,12 @@ void hs_vm_populate(const struct hs_vm_range *range)
 		       hs_arena.slot_shift;
 		hs_vm_begin(&guard);
 		hs_vm_change(&guard);
-		note_populated(i, nr, done);
+		note_populated(i, done);
 		hs_vm_changed(&guard);
+		/* The others may be in use by now: as a rescue would do it. */
+		hs_policy_note_short(nr - done, HS_STAT_FALLBACK_POOL);
+		hs_rescue_pin_base((void *)hs_vm_address(i + done),
+				   (nr - done) << hs_arena.slot_shift);
 		hs_vm_end(&guard);
 		i += nr;
 	}
@@ -372,8 +362,7 @@ void hs_vm_reserve(const struct hs_vm_range *range, int prot)
 	    hs_regmap_cover(first, end - first))
 		return;
 	hs_regmap.in_use = true;
-	for (; first < end; first++)
-		take(first, HS_SLOT_RESERVED, prot);
+	take(first, end - first, HS_SLOT_RESERVED, prot);
 }
 
 /* --- mmap ------------------------------------------------------------------- */

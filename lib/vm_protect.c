@@ -17,7 +17,7 @@
 static void set_prot(size_t first, size_t end, int prot)
 {
 	for (; (first = hs_regmap_next(first, end)) < end; first++)
-		if (hs_vm_is_huge(&hs_regmap.slots[first]))
+		if (hs_regmap.slots[first].vm)
 			hs_regmap.slots[first].prot = (uint8_t)prot;
 }
 
@@ -50,21 +50,23 @@ static bool is_reserved(size_t index)
 	       hs_slot_state(&hs_regmap.slots[index]) == HS_SLOT_RESERVED;
 }
 
-/* Reserved slots of the range, of which only whole ones are left; true: some
- * are to be populated. */
-static bool back_reserved(const struct hs_vm_range *range, int prot)
+/* Reserved slots of the range, of which only whole ones are left, while nobody
+ * can write to them yet.  True: some are to be populated. */
+static bool back_reserved(const struct hs_vm_range *range)
 {
 	size_t i = hs_vm_first_whole(range), end = hs_vm_end_whole(range);
 	bool populate = false;
 
 	while ((i = hs_regmap_next(i, end)) < end) {
 		struct hs_vm_range run = { hs_vm_address(i), 0 };
+		int prot = hs_regmap.slots[i].prot;
 
 		if (!is_reserved(i)) {
 			i++;
 			continue;
 		}
-		while (i < end && is_reserved(i))
+		while (i < end && is_reserved(i) &&
+		       hs_regmap.slots[i].prot == prot)
 			i++;
 		run.to = hs_vm_address(i);
 		populate |= hs_vm_back(&run, prot, 0);
@@ -116,6 +118,10 @@ int hs_vm_mprotect(void *addr, size_t len, int prot)
 		hs_vm_end(&guard);
 		return err;
 	}
+	if (prot & PROT_WRITE && hs_vm_enabled())
+		populate = back_reserved(&range);
+	else if (prot & PROT_WRITE)
+		hs_vm_unreserve(&range);
 	hs_vm_change(&guard);
 	err = hs_sys.mprotect(addr, len, prot);
 	if (err)
@@ -126,10 +132,8 @@ int hs_vm_mprotect(void *addr, size_t len, int prot)
 	hs_vm_changed(&guard);
 	if (err)
 		hs_vm_unreserve(&range);
-	else if (prot & PROT_WRITE && hs_vm_enabled())
-		populate = back_reserved(&range, prot);
 	hs_vm_end(&guard);
-	if (populate)
+	if (populate && !err)
 		hs_vm_populate(&range);
 	return err;
 }
