@@ -95,7 +95,7 @@ static int empty(struct hs_slot *slot, const struct hs_vm_range *part)
 		return 0;
 	if (is_whole(slot, part)) {
 		err = hs_sys.madvise((void *)part->from, len, MADV_DONTNEED);
-		if (!err)
+		if (!err && hs_slot_state(slot) == HS_SLOT_HUGE)
 			hs_slot_set_state(slot, HS_SLOT_LAZY);
 		return err;
 	}

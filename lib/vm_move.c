@@ -37,20 +37,6 @@ static struct hs_slot *huge_at(uintptr_t addr)
 	return &hs_regmap.slots[index];
 }
 
-/* Is there a slot that is or was a huge page?  Then what is one mapping to the
- * application may be several. */
-static bool is_cut(const struct hs_vm_range *range)
-{
-	size_t i = hs_vm_slot(range->from);
-	size_t end = hs_vm_slot(range->to - 1) + 1;
-
-	for (; (i = hs_regmap_next(i, end)) < end; i++)
-		if (hs_regmap.slots[i].vm && hs_slot_state(&hs_regmap.slots[i]) !=
-						     HS_SLOT_RESERVED)
-			return true;
-	return false;
-}
-
 static void *map_new(uintptr_t addr, size_t len, int prot, int flags)
 {
 	return hs_sys.mmap((void *)addr, len, prot,
@@ -66,17 +52,19 @@ static void back_fresh(struct move *m, uintptr_t from, uintptr_t to)
 		m->populate = hs_vm_back(&m->fresh, m->prot, 0);
 }
 
-/* --- pieces ------------------------------------------------------------------ */
+/* --- pieces ----------------------------------------------------------------- */
 
-static bool move_piece(uintptr_t from, uintptr_t to, size_t len)
+static int move_piece(uintptr_t from, uintptr_t to, size_t len, size_t new_len,
+		      int flags)
 {
-	return !hs_sys_is_err(hs_sys.mremap((void *)from, len, len,
-					    MREMAP_MAYMOVE | MREMAP_FIXED,
-					    (void *)to));
+	void *p = hs_sys.mremap((void *)from, len, new_len,
+				MREMAP_MAYMOVE | MREMAP_FIXED | flags,
+				(void *)to);
+
+	return hs_sys_is_err(p) ? hs_sys_err(p) : 0;
 }
 
-/* What the kernel does not move: several mappings of its own, or one too many
- * for its limit.  The old place goes when the caller unmaps it. */
+/* What the kernel does not move for want of a mapping more. */
 static int copy_piece(struct move *m, uintptr_t from, uintptr_t to, size_t len)
 {
 	int prot = m->prot | PROT_READ | PROT_WRITE;
@@ -91,23 +79,22 @@ static int copy_piece(struct move *m, uintptr_t from, uintptr_t to, size_t len)
 	return hs_sys.munmap((void *)from, len);
 }
 
+/* Kernels before 6.17 move one of their mappings at a time and say EFAULT to
+ * more: halves, until each is in one. */
 static int move_base(struct move *m, uintptr_t from, uintptr_t to, size_t len)
 {
-	size_t slot = hs_region_slot_bytes();
-	int err = 0;
+	int keep = m->flags & MREMAP_DONTUNMAP;
+	size_t half = hs_align_up(len / 2, hs_sys_page_size());
+	int err = move_piece(from, to, len, len, keep);
 
-	if (move_piece(from, to, len))
+	if (!err)
 		return 0;
-	while (len > 0 && !err) {
-		size_t here = HS_MIN(len, slot - (from & (slot - 1)));
-
-		if (!move_piece(from, to, here))
-			err = copy_piece(m, from, to, here);
-		from += here;
-		to += here;
-		len -= here;
-	}
-	return err;
+	if (err != -EFAULT)
+		return keep ? err : copy_piece(m, from, to, len);
+	if (half == len)
+		return err;
+	err = move_base(m, from, to, half);
+	return err ? err : move_base(m, from + half, to + half, len - half);
 }
 
 /* The records of [from, from + len) follow the pages. */
@@ -125,7 +112,7 @@ static int move_huge(struct move *m, uintptr_t from, uintptr_t to, size_t len)
 {
 	size_t slot = hs_region_slot_bytes();
 
-	if (move_piece(from, to, len)) {
+	if (!move_piece(from, to, len, len, 0)) {
 		move_records(from, to, len);
 		return 0;
 	}
@@ -133,7 +120,7 @@ static int move_huge(struct move *m, uintptr_t from, uintptr_t to, size_t len)
 		struct hs_vm_range part = { from, from + slot };
 		int err;
 
-		if (move_piece(from, to, slot)) {
+		if (!move_piece(from, to, slot, slot, 0)) {
 			move_records(from, to, slot);
 			continue;
 		}
@@ -157,23 +144,48 @@ static uintptr_t piece_end(uintptr_t from, uintptr_t end, bool huge)
 	return HS_MIN(p, end);
 }
 
+/* Huge pages cannot be moved and leave their mapping behind. */
+static int move_one(struct move *m, uintptr_t from, uintptr_t to, size_t len,
+		    bool huge)
+{
+	int err = huge ? move_huge(m, from, to, len)
+		       : move_base(m, from, to, len);
+	void *p;
+
+	if (err || !huge || !(m->flags & MREMAP_DONTUNMAP))
+		return err;
+	p = map_new(from, len, m->prot, MAP_FIXED);
+	return hs_sys_is_err(p) ? hs_sys_err(p) : 0;
+}
+
+/* Base pages grow with whatever else the program asked for them. */
+static int move_last(struct move *m, uintptr_t from, uintptr_t to)
+{
+	size_t page = hs_sys_page_size();
+
+	return move_piece(from, to, page, page + m->new_len - m->old_len, 0);
+}
+
 /* pre: the target is mapped, and no part of it is huge. */
 static int move_pieces(struct move *m, uintptr_t to)
 {
-	uintptr_t p = m->old.from, end = p + HS_MIN(m->old_len, m->new_len);
+	size_t page = hs_sys_page_size();
+	uintptr_t p = m->old.from, end = p + m->old_len;
+	bool grows = m->new_len > m->old_len && !huge_at(end - 1);
+	int err = 0;
 
-	while (p < end) {
+	if (grows)
+		end -= page;
+	while (p < end && !err) {
 		bool huge = huge_at(p) != NULL;
 		uintptr_t next = piece_end(p, end, huge);
-		uintptr_t dst = to + (p - m->old.from);
-		int err = huge ? move_huge(m, p, dst, next - p)
-			       : move_base(m, p, dst, next - p);
 
-		if (err)
-			return err;
+		err = move_one(m, p, to + (p - m->old.from), next - p, huge);
 		p = next;
 	}
-	return 0;
+	if (!err && grows)
+		err = move_last(m, end, to + (end - m->old.from));
+	return err;
 }
 
 /* --- where to ---------------------------------------------------------------- */
@@ -243,8 +255,6 @@ static uintptr_t move(struct hs_vm_guard *guard, struct move *m)
 	hs_vm_forget(&m->old);
 	if (m->new_len > m->old_len)
 		back_fresh(m, to + m->old_len, to + m->new_len);
-	if (m->flags & MREMAP_DONTUNMAP)
-		map_new(m->old.from, m->old_len, m->prot, MAP_FIXED);
 	return to;
 }
 
@@ -269,23 +279,54 @@ static int unmap_tail(struct hs_vm_guard *guard, struct move *m)
 	return err;
 }
 
-static bool grow_in_place(struct move *m)
+/* A mapping of base pages grows as the kernel lets it grow. */
+static bool grow_base(const struct move *m, size_t more)
 {
-	uintptr_t end = m->old.to;
-	size_t more = m->new_len - m->old_len;
-	void *p = map_new(end, more, m->prot, HS_MAP_FIXED_NOREPLACE);
+	size_t page = hs_sys_page_size();
+
+	return !hs_sys_is_err(hs_sys.mremap((void *)(m->old.to - page), page,
+					    page + more, 0, NULL));
+}
+
+static bool grow_huge(const struct move *m, size_t more)
+{
+	void *p = map_new(m->old.to, more, m->prot, HS_MAP_FIXED_NOREPLACE);
 
 	if (hs_sys_is_err(p))
 		return false;
-	if ((uintptr_t)p != end) {
-		hs_sys.munmap(p, more);
+	if ((uintptr_t)p == m->old.to)
+		return true;
+	hs_sys.munmap(p, more);
+	return false;
+}
+
+static bool grow_in_place(struct move *m)
+{
+	size_t more = m->new_len - m->old_len;
+	bool huge = huge_at(m->old.to - 1) != NULL;
+
+	if (!(huge ? grow_huge(m, more) : grow_base(m, more)))
 		return false;
-	}
-	back_fresh(m, end, end + more);
+	back_fresh(m, m->old.to, m->old.to + more);
 	return true;
 }
 
-/* pre: the old range is all mapped, and the same all over. */
+static bool is_mapped(uintptr_t addr)
+{
+	struct hs_vm_range page = { addr, addr + hs_sys_page_size() };
+
+	return hs_vm_first_hole(&page) == page.to;
+}
+
+/* What is to stay of the old range. */
+static struct hs_vm_range kept(const struct move *m)
+{
+	size_t len = HS_MIN(m->old_len, m->new_len);
+
+	return (struct hs_vm_range){ m->old.from, m->old.from + len };
+}
+
+/* By pieces: the kept range is one mapping for the program. */
 static uintptr_t remap(struct hs_vm_guard *guard, struct move *m)
 {
 	int moving = m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
@@ -305,8 +346,7 @@ static uintptr_t remap(struct hs_vm_guard *guard, struct move *m)
 	return move(guard, m);
 }
 
-/* One mapping, or something that the kernel refuses; but huge pages may be
- * where it goes. */
+/* pre: the old range has no huge page. */
 static uintptr_t remap_native(struct hs_vm_guard *guard, struct move *m)
 {
 	struct hs_vm_range target = { m->target, m->target + m->new_len };
@@ -315,7 +355,10 @@ static uintptr_t remap_native(struct hs_vm_guard *guard, struct move *m)
 	uintptr_t p;
 	int err = 0;
 
-	if (fixed)
+	/* Holes do not move: what is opposite to them stays. */
+	if (fixed && hs_vm_first_hole(&m->old) < m->old.to)
+		err = hs_vm_settle_all(&target);
+	else if (fixed)
 		err = hs_vm_settle_edges(&target);
 	if (err)
 		return (uintptr_t)(intptr_t)err;
@@ -329,6 +372,70 @@ static uintptr_t remap_native(struct hs_vm_guard *guard, struct move *m)
 	else if (!hs_sys_is_err((void *)p) && m->new_len < m->old_len)
 		hs_vm_forget(&tail);
 	hs_vm_changed(guard);
+	return p;
+}
+
+/* All of it huge pages of the same protection: no need to ask the kernel. */
+static bool is_huge_all_over(const struct hs_vm_range *range, int *prot)
+{
+	size_t slot = hs_region_slot_bytes();
+	uintptr_t p = range->from;
+
+	if ((range->from | range->to) & (slot - 1))
+		return false;
+	for (; p < range->to; p += slot) {
+		const struct hs_slot *record = huge_at(p);
+
+		if (!record || (p != range->from && record->prot != *prot))
+			return false;
+		*prot = record->prot;
+	}
+	return true;
+}
+
+/* pre: its first page is mapped, and there are huge pages in it. */
+static uintptr_t remap_huge(struct hs_vm_guard *guard, struct move *m)
+{
+	int moving = m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
+	struct hs_vm_range range = kept(m);
+	int err;
+
+	if ((!moving && m->new_len <= m->old_len) ||
+	    is_huge_all_over(&range, &m->prot) ||
+	    hs_vm_is_uniform(&range, &m->prot))
+		return remap(guard, m);
+	if (!(m->flags & MREMAP_FIXED) || m->new_len != m->old_len)
+		return (uintptr_t)-EFAULT;
+	/* Several mappings at once: since Linux 6.17. */
+	err = hs_vm_settle_all(&m->old);
+	return err ? (uintptr_t)(intptr_t)err : remap_native(guard, m);
+}
+
+static bool has_huge(const struct hs_vm_range *range)
+{
+	size_t i = hs_vm_slot(range->from);
+	size_t end = hs_vm_slot(range->to - 1) + 1;
+
+	for (; (i = hs_regmap_next(i, end)) < end; i++)
+		if (hs_vm_is_huge(&hs_regmap.slots[i]))
+			return true;
+	return false;
+}
+
+static uintptr_t remap_any(struct hs_vm_guard *guard, struct move *m)
+{
+	struct hs_vm_range range;
+	uintptr_t p;
+
+	if (!is_mapped(m->old.from))
+		return (uintptr_t)-EFAULT;
+	if (has_huge(&m->old))
+		return remap_huge(guard, m);
+	p = remap_native(guard, m);
+	range = kept(m);
+	/* Slots that were turned to base pages leave several mappings. */
+	if (p == (uintptr_t)-EFAULT && hs_vm_is_uniform(&range, &m->prot))
+		p = remap(guard, m);
 	return p;
 }
 
@@ -370,12 +477,8 @@ void *hs_vm_mremap(void *old, size_t old_len, size_t new_len, int flags,
 	hs_vm_begin(&guard);
 	p = (uintptr_t)(intptr_t)hs_vm_settle_edges(&m.old);
 	hs_vm_unreserve(&m.old);
-	if (p == 0 && !is_cut(&m.old))
-		p = remap_native(&guard, &m);
-	if (p == 0 || p == (uintptr_t)-EFAULT)
-		p = hs_vm_is_uniform(&m.old, &m.prot)
-			    ? remap(&guard, &m)
-			    : remap_native(&guard, &m);
+	if (p == 0)
+		p = remap_any(&guard, &m);
 	hs_vm_end(&guard);
 	if (m.populate)
 		hs_vm_populate(&m.fresh);
