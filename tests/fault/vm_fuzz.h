@@ -236,7 +236,7 @@ extern struct fz_ctx fz_ctxs[FZ_MAX_THREADS];
 extern __thread struct fz_ctx *fz_self;
 
 /* Differences that are allowed, each with its reason: vm_fuzz_report.c. */
-enum fz_allowed { FZ_ALLOW_MINCORE, FZ_NR_ALLOWED };
+enum fz_allowed { FZ_ALLOW_MINCORE, FZ_ALLOW_MREMAP, FZ_NR_ALLOWED };
 
 /* --- vm_fuzz_model.c ------------------------------------------------------ */
 

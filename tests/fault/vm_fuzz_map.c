@@ -180,10 +180,19 @@ struct move {
 /* Is [page, page + nr) one mapping of the kernel's? */
 enum { ONE_NO, ONE_PERHAPS, ONE_YES };
 
+/* What keeps two mappings apart and is not to be seen: the library may take
+ * them for one. */
+static bool differ_unseen(const struct fz_page *p, const struct fz_page *q)
+{
+	if ((p->flags & FZ_VMA_FLAGS) == (q->flags & FZ_VMA_FLAGS))
+		return false;
+	return !fz_run.shim || p->kind != FZ_ANON;
+}
+
 static bool may_be_one(const struct fz_page *p, const struct fz_page *q)
 {
 	return fz_mapped(q) && p->kind == q->kind && p->prot == q->prot &&
-	       (p->flags & FZ_VMA_FLAGS) == (q->flags & FZ_VMA_FLAGS);
+	       !differ_unseen(p, q);
 }
 
 static int is_one(const struct fz_area *a, uint32_t page, uint32_t nr)
@@ -202,6 +211,16 @@ static int is_one(const struct fz_area *a, uint32_t page, uint32_t nr)
 			one = ONE_PERHAPS;
 	}
 	return one;
+}
+
+static bool any_unseen(const struct move *m)
+{
+	const struct fz_page *p = &m->from->page[m->page];
+
+	for (uint32_t i = 1; i < m->nr_old; i++)
+		if ((p[i].flags ^ p->flags) & FZ_VMA_FLAGS)
+			return true;
+	return false;
 }
 
 static int mremap_error(const struct fz_call *call, const struct move *m)
@@ -385,6 +404,8 @@ static bool do_anywhere(struct fz_ctx *c, struct fz_call *call,
 	mremap_call(call, m);
 	if (one == ONE_PERHAPS && call->ret == -1 && call->err == EFAULT)
 		return true;
+	if (one == ONE_PERHAPS && any_unseen(m))
+		fz_allow(FZ_ALLOW_MREMAP);
 	if (!m->nr_old && p->kind != FZ_SHARED) {
 		fz_expect(c, call, -1, EINVAL);
 	} else if (one == ONE_NO) {

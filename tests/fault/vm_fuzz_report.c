@@ -20,6 +20,12 @@ static struct {
 		"the huge page that it is part of is resident",
 		0,
 	},
+	[FZ_ALLOW_MREMAP] = {
+		"mremap of a range did not fail with EFAULT",
+		"what makes it several mappings, a lock or some advice, is not "
+		"in /proc/self/maps",
+		0,
+	},
 };
 
 void fz_allow(enum fz_allowed what)
