@@ -1,0 +1,234 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The parts of kernel/test.  What a part prints is its result; kernel/results
+# has what it printed last.
+
+quick_parts="guest wrong1"
+all_parts="apply style guest wrong wrong1 base debug basedebug nohuge vm cost matrix arm64"
+
+programs=matrix,hugetlb
+
+# Boot what build_one built last, and say how many tests passed.
+boot() { # LOG PROGRAMS [SECONDS] [KERNEL-ARGUMENT...]
+	local log=$work/$1.log status=0
+	local cpio=$work/$1.cpio
+	shift
+	build_programs "$work/programs" &&
+		make_initramfs "$out" "$cpio" "$work/programs" \
+			${more_programs:+"$more_programs"} || return
+	run_guest "$out" "$cpio" "$log" "$@" || status=1
+	echo "$(grep -c '^PASS ' "$log") tests passed," \
+		"$(grep -c '^FAIL ' "$log") failed in the guest"
+	return "$status"
+}
+
+part_apply() { # the patches apply in order, without fuzz
+	local patches
+	mapfile -t patches < <(patches_upto "$(count_patches)")
+	make_tree patched "${patches[@]}" &&
+		echo "${#patches[@]} patches apply to" \
+			"$(base package) $(base version)"
+}
+
+part_style() { # checkpatch.pl --strict, but for what patches/checkpatch explains
+	local one
+	part_apply >/dev/null || return
+	for one in $(patches_upto "$(count_patches)"); do
+		(cd "$work/tree/patched" && perl scripts/checkpatch.pl \
+			--strict --no-tree --root=. --terse --show-types \
+			"$one") | sed "s|^.*/||; s|:[0-9]*: | |; /^total/d"
+	done | sort -u >"$work/checkpatch"
+	grep -v '^#' "$kdir/patches/checkpatch" | sort -u |
+		diff - "$work/checkpatch" &&
+		echo "nothing but what patches/checkpatch explains"
+}
+
+part_guest() { # patched, the tested configuration: builds, boots, passes
+	build_one patched "$(count_patches)" "" test bzImage &&
+		boot guest $programs
+}
+
+part_debug() { # the same with KASAN, PROVE_LOCKING, DEBUG_OBJECTS, kmemleak
+	build_one patched "$(count_patches)" "" debug bzImage &&
+		boot debug $programs 3600
+}
+
+# Without the patches: what fails then is what the patches mend.
+part_base() { # not patched: only what the patches mend fails
+	build_one base 0 "" test bzImage || return
+	if boot base $programs; then
+		echo "the tests cannot tell this kernel from a patched one"
+		return 1
+	fi
+	sed -n 's/^FAIL \([^ ]*\).*/\1/p' "$work/base.log" |
+		diff - "$kdir/selftests/mended" &&
+		echo "which is what selftests/mended says"
+}
+
+part_basedebug() { # not patched, with lockdep: patch 1 is needed
+	build_one base 0 "" debug bzImage || return
+	if boot basedebug $programs 3600; then
+		echo "lockdep has nothing to say of the unpatched kernel"
+		return 1
+	fi >"$work/basedebug.out" 2>&1
+	grep -aE -m 1 'WARNING.* hugetlb_split' "$work/basedebug.log"
+}
+
+# One wrong operation: the guest has to notice.  In the tree and the build of
+# the patched kernel, as nothing but one file differs.
+wrong_is_red() { # OPERATION
+	build_one patched "$(count_patches)" "wrong-$1" test bzImage || return
+	if boot "wrong-$1" $programs 300 >"$work/wrong-$1.out" 2>&1; then
+		echo "wrong-$1: NOBODY NOTICED"
+		return 1
+	fi
+	echo "wrong-$1: red:" "$(grep -aE -m 1 "$trouble|^FAIL " \
+		"$work/wrong-$1.log" | cut -c -60)"
+}
+
+part_wrong1() { # a wrong operation makes the guest fail
+	wrong_is_red change_protection
+}
+
+part_wrong() { # so does each of them, and a hole in the table
+	local one bad=0
+	for one in "$kdir"/variants/wrong-*.patch; do
+		one=${one##*/wrong-}
+		wrong_is_red "${one%.patch}" || bad=1
+	done
+	return "$bad"
+}
+
+part_nohuge() { # patched, without hugetlb: boots, base pages pass
+	build_one patched "$(count_patches)" "" nohugetlb bzImage &&
+		boot nohuge matrix:base
+}
+
+# --- the kernel's own tests --------------------------------------------------
+
+vm_programs="hugepage-mmap hugepage-shm hugepage-mremap hugepage-vmemmap
+	hugetlb-madvise map_hugetlb userfaultfd gup_test mremap_test
+	madv_populate mlock2-tests mlock-random-test mrelease_test
+	map_populate soft-dirty split_huge_page_test ksm_tests
+	on-fault-limit mremap_dontunmap map_fixed_noreplace"
+vm_runs=hugepage-mmap,hugepage-shm,hugepage-mremap:/huge/m,hugepage-vmemmap,\
+hugetlb-madvise:/huge/a,map_hugetlb,userfaultfd:anon:20:5,\
+userfaultfd:hugetlb:32:5,userfaultfd:hugetlb_shared:32:5:/huge/u,\
+userfaultfd:shmem:20:5,gup_test:-u,gup_test:-a,gup_test:-b,gup_test:-H:-u,\
+gup_test:-H:-a,gup_test:-H:-b,gup_test:-H:-L,gup_test:-ct:-F:0x1:0:19:0x1000,\
+mremap_test,madv_populate,mlock2-tests,mlock-random-test,mrelease_test,\
+map_populate,soft-dirty,split_huge_page_test,ksm_tests:-M:-p:10,\
+on-fault-limit,mremap_dontunmap,map_fixed_noreplace
+
+build_vm() { # TREE
+	local dir=$1/tools/testing/selftests/vm one more
+	more_programs=$work/vm
+	rm -rf "$more_programs"
+	mkdir -p "$more_programs"
+	for one in $vm_programs; do
+		more=
+		[ ! -e "$dir/vm_util.c" ] || more=$dir/vm_util.c
+		gcc -O2 -w -static -pthread -D_GNU_SOURCE -I"$dir" \
+			-I"$1/tools/testing/selftests" -I"$1/tools/include/uapi" \
+			-o "$more_programs/$one" "$dir/$one.c" $more -lrt ||
+			echo "$one does not build here"
+	done
+}
+
+# What each ended with, in a form to compare.
+vm_outcome() { # NAME
+	sed -n 's/^guest: \(.* ended .*\)/\1/p' "$work/$1.log"
+}
+
+part_vm() { # tools/testing/selftests/vm ends as on the unpatched kernel
+	local more_programs what
+	for what in base patched; do
+		local upto=0
+		[ $what = base ] || upto=$(count_patches)
+		build_one $what "$upto" "" test bzImage &&
+			build_vm "$tree" || return
+		boot vm-$what "$vm_runs" 3000 >"$work/vm-$what.out" 2>&1
+		vm_outcome vm-$what >"$work/vm-$what.outcome"
+		[ -s "$work/vm-$what.outcome" ] || return
+		grep -aE "$trouble" "$work/vm-$what.log" |
+			sed 's/^\[[^]]*\] //' | sort -u >"$work/vm-$what.trouble"
+	done
+	cat "$work/vm-patched.outcome"
+	diff "$work/vm-base.outcome" "$work/vm-patched.outcome" &&
+		echo "all of them as on the unpatched kernel" || return
+	[ ! -s "$work/vm-patched.trouble" ] || {
+		echo "messages of the patched kernel:"
+		cat "$work/vm-patched.trouble"
+		return 1
+	}
+}
+
+# --- what it costs -----------------------------------------------------------
+
+counts() { # NAME RUN
+	QEMU_ACCEL="-accel tcg,thread=single -smp 1 \
+		-icount shift=0,align=off,sleep=off" \
+		boot "cost-$1-$2" bench 3000 nokaslr norandmaps >/dev/null ||
+		return
+	sed -n 's/^count //p' "$work/cost-$1-$2.log"
+}
+
+part_cost() { # instructions for normal pages, patched against unpatched
+	local what run
+	for what in base patched dispatch; do
+		case $what in
+		base) build_one base 0 "" cost bzImage ;;
+		patched) build_one patched "$(count_patches)" "" cost bzImage ;;
+		dispatch) build_one patched "$(count_patches)" \
+			mandatory-dispatch cost bzImage ;;
+		esac || return
+		for run in 1 2 3; do
+			counts $what $run >"$work/counts-$what-$run" || return
+		done
+		echo "$what, the test in handle_mm_fault:"
+		objdump -d "$out/mm/memory.o" --disassemble=handle_mm_fault |
+			grep -E '\$0x400000,|<(hugetlb_(fault|pt_ops)|__x86_ind)' |
+			head -n 4
+	done
+	awk -f "$kdir/cost.awk" "$work"/counts-{base,patched,dispatch}-[123]
+}
+
+# --- builds ------------------------------------------------------------------
+
+extremes="test none"
+between="nohugetlb nothp"
+objects="mm/ fs/ kernel/fork.o arch/x86/mm/"
+
+part_matrix() { # each patch builds, in {HUGETLBFS} x {THP}, without a warning
+	local n config
+	for ((n = 1; n <= $(count_patches); n++)); do
+		for config in $extremes; do
+			build_one series "$n" "" "$config" vmlinux || return
+		done
+		for config in $between; do
+			# shellcheck disable=SC2086 # words
+			build_one series "$n" "" "$config" $objects || return
+		done
+		echo "$n: built in 4 configurations"
+	done
+}
+
+part_arm64() { # cross-build for arm64
+	local cross=aarch64-linux-gnu-
+	install_packages "$work/arm64.log" gcc-aarch64-linux-gnu || return
+	part_apply || return
+	tree=$work/tree/patched out=$work/out/arm64
+	mkdir -p "$out"
+	export ARCH=arm64 CROSS_COMPILE=$cross
+	kmake "$tree" "$out" CC=${cross}gcc defconfig >"$out/config.log" 2>&1 &&
+		"$tree/scripts/config" --file "$out/.config" -e HUGETLBFS \
+			-e TRANSPARENT_HUGEPAGE &&
+		kmake "$tree" "$out" CC=${cross}gcc olddefconfig \
+			>>"$out/config.log" 2>&1 &&
+		build_kernel "$tree" "$out" CC=${cross}gcc mm/ kernel/fork.o \
+			arch/arm64/mm/ &&
+		echo "mm/, kernel/fork.o and arch/arm64/mm/ build"
+	set -- $?
+	unset ARCH CROSS_COMPILE
+	return "$1"
+}
