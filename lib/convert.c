@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "config.h"
+#include "convert_internal.h"
 #include "pagesrc.h"
 #include "probe.h"
 #include "region_internal.h"
@@ -12,6 +13,8 @@
 #include "rescue.h"
 #include "stats.h"
 #include "sys.h"
+
+#define TRIES 4
 
 static bool stage_mapped;
 static bool stage_used; /* by a conversion that failed: not zeros any more */
@@ -121,16 +124,49 @@ static void undress(const struct hs_slot *slot, char *stage)
 		hs_sys.mprotect(stage, len, PROT_READ | PROT_WRITE);
 }
 
-/* Copy the slot to @from and put that in its place. */
-static int replace(struct hs_slot *slot, char *from)
+/* A refusal may be a moment's, and what is done without the call is worse. */
+static int protect(char *addr, size_t len)
+{
+	int err = -ENOMEM;
+
+	for (int i = 0; i < TRIES && err; i++)
+		err = hs_sys.mprotect(addr, len, PROT_READ);
+	return err;
+}
+
+static int move_over(char *addr, size_t len, char *from)
+{
+	void *p = NULL;
+
+	for (int i = 0; i < TRIES; i++) {
+		p = hs_sys.mremap(from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
+				  addr);
+		if (!hs_sys_is_err(p))
+			return 0;
+	}
+	return hs_sys_err(p);
+}
+
+/* Not with a charge, which would be needed twice; nor with a filter, which may
+ * kill for what this takes. */
+static int write_over(const struct hs_slot *slot, const char *from, int err)
+{
+	if (hs_convert_charges() || hs_region.restricted)
+		return err;
+	if (hs_convert_written(hs_slot_address(slot), hs_region_slot_bytes(),
+			       from, hs_slot_prot(slot),
+			       stage_source() == &hs_pagesrc_thp))
+		return err;
+	return 0;
+}
+
+/* Protected, without which its copy does not stay true. */
+static int replace_protected(struct hs_slot *slot, char *from, bool *taken)
 {
 	char *addr = hs_slot_address(slot);
 	size_t len = hs_region_slot_bytes();
-	void *p = NULL;
-	int err = hs_sys.mprotect(addr, len, PROT_READ);
+	int err;
 
-	if (err)
-		return err;
 	if (has_page(slot)) {
 		memcpy(from, addr, len);
 		stage_used = true;
@@ -139,26 +175,56 @@ static int replace(struct hs_slot *slot, char *from)
 	}
 	err = dress(slot, from);
 	if (!err)
-		p = hs_sys.mremap(from, len, len,
-				  MREMAP_MAYMOVE | MREMAP_FIXED, addr);
-	if (!err && !hs_sys_is_err(p)) {
+		err = move_over(addr, len, from);
+	if (!err) {
 		stage_used = false;
+		*taken = true;
 		return 0;
 	}
 	undress(slot, from);
-	hs_sys.mprotect(addr, len, hs_slot_prot(slot));
-	return err ? err : hs_sys_err(p);
+	return write_over(slot, from, err);
+}
+
+/* Only in the arena, where nobody else maps anything into the hole, and only
+ * what is writable: the stage's own protection cannot be set either. */
+static int replace_moved(struct hs_slot *slot, char *from, bool *taken, int err)
+{
+	if (slot->vm || hs_slot_prot(slot) != (PROT_READ | PROT_WRITE))
+		return err;
+	err = hs_convert_moved(hs_slot_address(slot), hs_region_slot_bytes(),
+			       from);
+	*taken = err == 0;
+	stage_used = err != 0;
+	return err;
+}
+
+/* Copy the slot to @from and put that in its place; *@taken: it is gone from
+ * where it was. */
+static int replace(struct hs_slot *slot, char *from, bool *taken)
+{
+	char *addr = hs_slot_address(slot);
+	size_t len = hs_region_slot_bytes();
+	int err = protect(addr, len);
+
+	if (err)
+		return replace_moved(slot, from, taken, err);
+	err = replace_protected(slot, from, taken);
+	if (err)
+		hs_sys.mprotect(addr, len, hs_slot_prot(slot));
+	return err;
 }
 
 int hs_convert_to_base_locked(struct hs_slot *slot)
 {
 	size_t index = (size_t)(slot - hs_arena.slots);
 	bool charged = !slot->vm && hs_convert_charges();
+	bool taken = false;
 	int err = charged ? 0 : map_stage();
 
 	if (err)
 		return err;
-	err = replace(slot, charged ? charge_addr(index) : stage_addr());
+	err = replace(slot, charged ? charge_addr(index) : stage_addr(),
+		      &taken);
 	if (err)
 		return err;
 	slot->premapped = 0;
@@ -174,7 +240,7 @@ int hs_convert_to_base_locked(struct hs_slot *slot)
 	nr_converted++;
 	hs_stats_count(HS_STAT_CONVERT);
 	atomic_fetch_add(&hs_region.nr_vmas, 2);
-	if (!charged) {
+	if (!charged && taken) {
 		stage_mapped = false;
 		map_stage();
 	}

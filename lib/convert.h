@@ -9,6 +9,9 @@
  * of address space beside the arena that is always mapped ahead, so that a
  * process at RLIMIT_AS can still convert.
  *
+ * Where the kernel refuses mprotect or mremap for good, convert_refused.c does
+ * without; see there for the price.
+ *
  * With overcommit_memory=2 every pool slot has a charge: an untouched, private
  * writable mapping of a slot's size.  malloc and fork then fail where they
  * would without huge pages, and a conversion takes the slot's charge for its
@@ -27,6 +30,10 @@ int hs_convert_init(void);
 /* pre: hs_rescue_lock is held, the slot is LAZY or HUGE.  0, or -errno with
  * the slot as before. */
 int hs_convert_to_base_locked(struct hs_slot *slot);
+
+/* A conversion has left a hole for a moment, so a fault for want of a mapping
+ * may be ours.  Set before the first, never cleared. */
+extern atomic_bool hs_convert_holes;
 
 /* How many slots were converted so far; it may wrap. */
 unsigned hs_convert_nr(void);

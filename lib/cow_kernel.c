@@ -96,6 +96,20 @@ static int keep_retried(struct hs_slot *slot)
 	return err;
 }
 
+/* Converting it instead risks the call: what it writes meanwhile is refused. */
+static void convert_in_use(struct hs_slot *slot, int err)
+{
+	static bool said;
+
+	if (!said)
+		hs_log(HS_LOG_ERROR,
+		       "fork: the page at %p cannot be kept from the child "
+		       "(error %d): a call that is writing there may fail",
+		       (void *)hs_slot_address(slot), -err);
+	said = true;
+	hs_convert_to_base_locked(slot);
+}
+
 static void visit_range(const void *addr, size_t len)
 {
 	const char *p = (const char *)hs_align_down((uintptr_t)addr,
@@ -105,6 +119,7 @@ static void visit_range(const void *addr, size_t len)
 	for (; p < end; p += hs_region_slot_bytes()) {
 		struct hs_slot *slot;
 		enum hs_slot_state state;
+		int err;
 
 		slot = hs_regmap_find(p);
 		if (!slot)
@@ -112,9 +127,9 @@ static void visit_range(const void *addr, size_t len)
 		state = hs_slot_state(slot);
 		if (state != HS_SLOT_HUGE && state != HS_SLOT_LAZY)
 			continue;
-		/* Converting risks one call in flight; nothing else is left. */
-		if (!is_kept(slot) && keep_retried(slot))
-			hs_convert_to_base_locked(slot);
+		err = is_kept(slot) ? 0 : keep_retried(slot);
+		if (err)
+			convert_in_use(slot, err);
 	}
 }
 

@@ -134,6 +134,14 @@ static bool was_pool(const struct hs_slot *slot)
 	return hs_slot_state(slot) == HS_SLOT_BASE;
 }
 
+static void say_no_memory(const void *addr, int err)
+{
+	hs_log(HS_LOG_ERROR,
+	       "no memory for the page at %p: neither huge nor base pages "
+	       "(error %d)",
+	       addr, -err);
+}
+
 static bool rescue_bus(struct hs_slot *slot, const void *addr)
 {
 	unsigned nr_converted;
@@ -153,10 +161,7 @@ static bool rescue_bus(struct hs_slot *slot, const void *addr)
 		wait_for_memory();
 	}
 	hs_stats_count(HS_STAT_RESCUE_FAILED);
-	hs_log(HS_LOG_ERROR,
-	       "no memory for the page at %p: neither huge nor base pages "
-	       "(error %d)",
-	       addr, -err);
+	say_no_memory(addr, err);
 	return false;
 }
 
@@ -188,6 +193,19 @@ static bool retry_protected(struct hs_slot *slot, const void *addr)
 	return was_pool(slot) && retry_once(addr, nr_converted);
 }
 
+/* While a conversion has moved the page away. */
+static bool retry_hole(struct hs_slot *slot, const void *addr)
+{
+	unsigned nr_converted;
+	bool ours;
+
+	hs_lock_acquire(&hs_rescue_lock);
+	ours = is_pool(slot) || was_pool(slot);
+	nr_converted = hs_convert_nr();
+	hs_lock_release(&hs_rescue_lock);
+	return ours && retry_once(addr, nr_converted);
+}
+
 bool hs_rescue_fault(int sig, int si_code, void *fault_addr)
 {
 	struct hs_slot *slot = hs_regmap_find(fault_addr);
@@ -198,6 +216,9 @@ bool hs_rescue_fault(int sig, int si_code, void *fault_addr)
 		return rescue_bus(slot, fault_addr);
 	if (sig == SIGSEGV && si_code == SEGV_ACCERR)
 		return retry_protected(slot, fault_addr);
+	if (sig == SIGSEGV && si_code == SEGV_MAPERR &&
+	    atomic_load(&hs_convert_holes))
+		return retry_hole(slot, fault_addr);
 	return false;
 }
 
@@ -236,15 +257,27 @@ static void prepare_read_only(struct hs_slot *slot)
 		hs_rescue_pin_base(hs_slot_address(slot), 1);
 }
 
+/* The call itself reports what could not be had, as EFAULT; the line says why,
+ * once, as a program may well go on. */
 static int prepare_slot(struct hs_slot *slot)
 {
-	if (!(hs_slot_prot(slot) & PROT_WRITE))
+	static atomic_bool said;
+	int err;
+
+	if (!(hs_slot_prot(slot) & PROT_WRITE)) {
 		prepare_read_only(slot);
-	else if (hs_slot_state(slot) == HS_SLOT_LAZY || hs_slot_is_frozen(slot)) {
-		hs_stats_count(HS_STAT_SYSCALL_TOUCH);
-		own(slot);
+		return 0;
 	}
-	return 0; /* the call itself reports what could not be had */
+	if (hs_slot_state(slot) != HS_SLOT_LAZY && !hs_slot_is_frozen(slot))
+		return 0;
+	hs_stats_count(HS_STAT_SYSCALL_TOUCH);
+	err = own(slot);
+	if (!err)
+		return 0;
+	hs_stats_count(HS_STAT_RESCUE_FAILED);
+	if (!atomic_exchange(&said, true))
+		say_no_memory(hs_slot_address(slot), err);
+	return 0;
 }
 
 void hs_rescue_prepare(const void *addr, size_t len)

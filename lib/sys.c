@@ -103,6 +103,11 @@ static ssize_t sys_write(int fd, const void *buf, size_t len)
 	return CALL(SYS_write, fd, buf, len);
 }
 
+static ssize_t sys_pwrite(int fd, const void *buf, size_t len, off_t off)
+{
+	return CALL(SYS_pwrite64, fd, buf, len, off);
+}
+
 static int sys_ftruncate(int fd, off_t len)
 {
 	return (int)CALL(SYS_ftruncate, fd, len);
@@ -265,6 +270,7 @@ struct hs_sys TABLE = {
 	.read = sys_read,
 	.pread = sys_pread,
 	.write = sys_write,
+	.pwrite = sys_pwrite,
 	.ftruncate = sys_ftruncate,
 	.fstat = sys_fstat,
 	.fstatfs = sys_fstatfs,

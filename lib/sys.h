@@ -48,6 +48,7 @@ struct hs_sys {
 	ssize_t (*read)(int fd, void *buf, size_t len);
 	ssize_t (*pread)(int fd, void *buf, size_t len, off_t off);
 	ssize_t (*write)(int fd, const void *buf, size_t len);
+	ssize_t (*pwrite)(int fd, const void *buf, size_t len, off_t off);
 	int (*ftruncate)(int fd, off_t len);
 	/* struct stat of libc. */
 	int (*fstat)(int fd, struct stat *stat_buf);

@@ -127,6 +127,8 @@ FAULTY(ssize_t, read, (int fd, void *buf, size_t len), (fd, buf, len))
 FAULTY(ssize_t, pread, (int fd, void *buf, size_t len, off_t off),
        (fd, buf, len, off))
 FAULTY(ssize_t, write, (int fd, const void *buf, size_t len), (fd, buf, len))
+FAULTY(ssize_t, pwrite, (int fd, const void *buf, size_t len, off_t off),
+       (fd, buf, len, off))
 FAULTY(int, ftruncate, (int fd, off_t len), (fd, len))
 FAULTY(int, fstat, (int fd, struct stat *buf), (fd, buf))
 FAULTY(int, fstatfs, (int fd, void *buf), (fd, buf))
@@ -185,6 +187,7 @@ static int fault_madvise(void *addr, size_t len, int advice)
 		.mremap = fault_mremap, .mincore = fault_mincore,              \
 		.open = fault_open, .close = fault_close, .read = fault_read,  \
 		.pread = fault_pread, .write = fault_write,                    \
+		.pwrite = fault_pwrite,                                        \
 		.ftruncate = fault_ftruncate, .fstat = fault_fstat,            \
 		.fstatfs = fault_fstatfs, .dup_cloexec = fault_dup_cloexec,    \
 		.ioctl = fault_ioctl, .readlink = fault_readlink,              \

@@ -41,6 +41,7 @@
 	X(read)                                                                \
 	X(pread)                                                               \
 	X(write)                                                               \
+	X(pwrite)                                                              \
 	X(ftruncate)                                                           \
 	X(fstat)                                                               \
 	X(fstatfs)                                                             \

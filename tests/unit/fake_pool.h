@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "sys.h"
@@ -27,6 +28,7 @@ static struct {
 	uintptr_t page[FAKE_SLOTS_MAX]; /* resident, by address */
 	int fail_mremap;  /* errno, 0: works */
 	int fail_mprotect;
+	int fail_proc; /* opening anything below it */
 	int fail_dontneed;
 	unsigned nr_dontfork, nr_dofork;
 	unsigned nr_hugetlb_maps;
@@ -131,11 +133,19 @@ static int fake_pool_mprotect(void *addr, size_t len, int prot)
 	return fake_pool.real.mprotect(addr, len, prot);
 }
 
+static int fake_pool_open(const char *path, int flags, int mode)
+{
+	if (fake_pool.fail_proc && strncmp(path, "/proc/", 6) == 0)
+		return -fake_pool.fail_proc;
+	return fake_pool.real.open(path, flags, mode);
+}
+
 static void fake_pool_install(size_t free_pages)
 {
 	fake_pool.real = hs_sys;
 	fake_pool.free_pages = free_pages;
 	hs_sys.mmap = fake_pool_mmap;
+	hs_sys.open = fake_pool_open;
 	hs_sys.madvise = fake_pool_madvise;
 	hs_sys.mincore = fake_pool_mincore;
 	hs_sys.mremap = fake_pool_mremap;

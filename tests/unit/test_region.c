@@ -240,9 +240,10 @@ START_TEST(convert_that_fails_leaves_the_slot)
 	p = map(1, 0);
 	memset(p, 1, FAKE_SLOT);
 	fake_pool.fail_mprotect = ENOMEM;
+	fake_pool.fail_mremap = ENOMEM;
 	ck_assert_int_eq(hs_rescue_pin_base(p, 1), -ENOMEM);
 	fake_pool.fail_mprotect = 0;
-	fake_pool.fail_mremap = ENOMEM;
+	fake_pool.fail_proc = ENOENT;
 	ck_assert_int_eq(hs_rescue_pin_base(p, 1), -ENOMEM);
 	ck_assert_int_eq(state(p), HS_SLOT_HUGE);
 	memset(p + 1, 1, FAKE_SLOT - 1); /* writable */
@@ -250,6 +251,42 @@ START_TEST(convert_that_fails_leaves_the_slot)
 	fake_pool.fail_mremap = 0;
 	ck_assert_int_eq(hs_rescue_pin_base(p, 1), 0);
 	ck_assert(is_all(p, FAKE_SLOT, 1));
+}
+END_TEST
+
+/* One call that the kernel always refuses is done without. */
+static void convert_without(int *fail)
+{
+	char *p;
+
+	start(4);
+	p = map(4, 0);
+	for (int i = 0; i < 4; i++)
+		memset(p + i * FAKE_SLOT, i + 1, FAKE_SLOT);
+	*fail = EPERM;
+	ck_assert_int_eq(hs_rescue_pin_base(p + FAKE_SLOT, 2 * FAKE_SLOT), 0);
+	*fail = 0;
+	ck_assert_int_eq(hs_rescue_pin_base(p, 1), 0);
+	for (int i = 0; i < 4; i++) {
+		char *at = p + i * FAKE_SLOT;
+
+		ck_assert_int_eq(state(at),
+				 i == 3 ? HS_SLOT_HUGE : HS_SLOT_BASE);
+		ck_assert(is_all(at, FAKE_SLOT, i + 1));
+		memset(at, 7, FAKE_SLOT);
+	}
+	ck_assert_int_eq(hs_region_check(), 0);
+}
+
+START_TEST(convert_without_mprotect)
+{
+	convert_without(&fake_pool.fail_mprotect);
+}
+END_TEST
+
+START_TEST(convert_without_mremap)
+{
+	convert_without(&fake_pool.fail_mremap);
 }
 END_TEST
 
@@ -262,6 +299,7 @@ START_TEST(convert_that_failed_leaves_nothing_behind)
 	lazy = map(1, HS_MAP_LAZY);
 	memset(huge, 1, FAKE_SLOT);
 	fake_pool.fail_mremap = ENOMEM;
+	fake_pool.fail_proc = ENOENT;
 	ck_assert_int_eq(hs_rescue_pin_base(huge, 1), -ENOMEM);
 	fake_pool.fail_mremap = 0;
 	ck_assert(hs_rescue_fault(SIGBUS, BUS_ADRERR, lazy));
@@ -582,6 +620,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, no_pool_page_if_so_configured);
 	tcase_add_test(tc, convert_keeps_contents);
 	tcase_add_test(tc, convert_that_fails_leaves_the_slot);
+	tcase_add_test(tc, convert_without_mprotect);
+	tcase_add_test(tc, convert_without_mremap);
 	tcase_add_test(tc, convert_that_failed_leaves_nothing_behind);
 	tcase_add_test(tc, convert_the_last_slot_of_all);
 	tcase_add_test(tc, a_fault_on_base_pages_is_retried_once);
