@@ -36,6 +36,8 @@ static const struct fault_errors fault_errors[] = {
 		   "EOVERFLOW EPERM ESPIPE" },
 	{ "write", "EAGAIN EBADF EDQUOT EFAULT EFBIG EINTR EINVAL EIO ENOSPC "
 		   "EPERM EPIPE" },
+	{ "pwrite", "EAGAIN EBADF EDQUOT EFAULT EFBIG EINTR EINVAL EIO ENOSPC "
+		    "ENXIO EOVERFLOW EPERM EPIPE ESPIPE" },
 	{ "ftruncate", "EACCES EBADF EFBIG EINTR EINVAL EIO EISDIR EPERM EROFS "
 		       "ETXTBSY" },
 	{ "fstat", "EBADF EFAULT ENOMEM EOVERFLOW EPERM" },
@@ -60,18 +62,18 @@ static const struct fault_errors fault_errors[] = {
 
 #define FAULT_NR_ERRORS (sizeof(fault_errors) / sizeof(fault_errors[0]))
 
-/* Without these there is no memory to be had, or to be copied. */
-static const char *const fault_memory_members[] = { "mmap", "mprotect",
-						    "madvise", "mremap",
-						    "munmap" };
-
-static inline bool fault_is_memory(const char *member)
+/* What all memory comes by.  When it is refused for ever, malloc gives NULL as
+ * any malloc would, and a page that must be copied cannot be had at all. */
+static inline bool fault_brings_memory(const char *member)
 {
-	for (size_t i = 0; i < sizeof(fault_memory_members) / sizeof(char *);
-	     i++)
-		if (strcmp(member, fault_memory_members[i]) == 0)
-			return true;
-	return false;
+	return strcmp(member, "mmap") == 0;
+}
+
+/* What keeps the page of a call under way from a child: memory for the child's
+ * copy, and advice to the kernel. */
+static inline bool fault_shares_pages(const char *member)
+{
+	return fault_brings_memory(member) || strcmp(member, "madvise") == 0;
 }
 
 #endif

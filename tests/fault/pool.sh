@@ -12,29 +12,27 @@ export HS_TEST_FAULT_LIB HUGESHIM_LIMIT HUGESHIM_BASE_FIRST \
 	HUGESHIM_POPULATE_MAX HUGESHIM_RETAIN HUGESHIM_DECAY HUGESHIM_STATS
 failed=0
 
-pool_used() {
-	echo $(($(pool_total) - $(pool_free)))
-}
-
-# What was killed before may still be giving its pages back, so fewer in use
-# than at the start is right too.
-no_leak() { # USED-BEFORE WHAT
+# The counters, when they have been the same for a while: what an earlier test
+# killed may still be giving its pages back.
+pool_settled() {
+	settled=$(pool_counters)
+	same=0
 	look=0
-	while [ "$(pool_used)" -gt "$1" ]; do
+	while [ $same -lt 50 ] && [ $look -lt 1000 ]; do
 		look=$((look + 1))
-		[ $look -lt 300 ] && continue
-		echo "pool leaked by $2: $1 pages in use before," \
-			"$(pool_used) after" >&2
-		[ -n "${HS_POOL_SHARED-}" ]
-		return
+		same=$((same + 1))
+		now=$(pool_counters)
+		[ "$now" = "$settled" ] || same=0
+		settled=$now
 	done
+	echo "$settled"
 }
 
 with_pool() { # COMMAND...
 	need_pool 64
-	before=$(pool_used)
+	before=$(pool_settled)
 	"$@" 9>&- || failed=1
-	no_leak "$before" "$*" || failed=1
+	pool_same "$before" "$*" || failed=1
 	pool_restore
 }
 

@@ -204,9 +204,9 @@ END_TEST
  * No fork before the threads run: one that has just been made is in libc's and
  * the sanitizer's allocator.  ASan of gcc 12 does not hold its allocator's
  * locks over a fork, so a child of that moment waited for ever in its first
- * pthread_create(): AsanThread::Init, pthread_getattr_np, free, QuarantineChunk,
- * SizeClassAllocator64::GetFromAllocator, the lock of one size class, with no
- * frame of this library on any stack (3 of 60 runs on a busy machine).
+ * pthread_create(), with no frame of this library on any stack (3 of 60 runs
+ * on a busy machine): AsanThread::Init, pthread_getattr_np, free,
+ * QuarantineChunk, SizeClassAllocator64::GetFromAllocator.
  */
 static pthread_barrier_t begun;
 
