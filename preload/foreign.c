@@ -1,29 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "preload/foreign.h"
 
-#include <dlfcn.h>
 #include <malloc.h>
 
 #include "log.h"
 #include "preload/caller.h"
+#include "preload/link.h"
 #include "preload/real.h"
 #include "stats.h"
 
 static HS_TLS bool resolving;
-
-/* Since glibc 2.35: lock-free, async-signal-safe. */
-extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
-
-HS_START bool hs_foreign_object(const void *addr, uintptr_t *start, size_t *len)
-{
-	struct dl_find_object object;
-
-	if (!_dl_find_object || _dl_find_object((void *)addr, &object) != 0)
-		return false;
-	*start = (uintptr_t)object.dlfo_map_start;
-	*len = (uintptr_t)object.dlfo_map_end - *start;
-	return true;
-}
 
 /* NULL when nobody else has it, and for a block that dlsym() itself frees. */
 static void *lookup(enum hs_real_id id)
@@ -63,14 +49,13 @@ static bool off_the_map(uintptr_t p)
 
 static void reject_nonsense(const char *call, void *p, const void *function)
 {
-	uintptr_t start;
-	size_t len;
+	struct hs_link_object object;
 
 	if (!next_is_libc(function))
 		return;
 	if ((uintptr_t)p % (2 * sizeof(size_t)) != 0 ||
 	    off_the_map((uintptr_t)p) || on_this_stack((uintptr_t)p) ||
-	    hs_foreign_object(p, &start, &len))
+	    hs_link_object(p, &object))
 		hs_log_fatal("%s: invalid pointer %p (not a heap block)", call,
 			     p);
 }

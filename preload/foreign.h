@@ -29,7 +29,4 @@ void *hs_foreign_realloc(void *p, size_t size_bytes) HS_COLD;
 /* 0 when the next allocator cannot say. pre: as hs_foreign_free(). */
 size_t hs_foreign_usable_size(void *p) HS_COLD;
 
-/* The loaded object that holds @addr; false when there is none. */
-bool hs_foreign_object(const void *addr, uintptr_t *start, size_t *len);
-
 #endif

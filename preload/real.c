@@ -4,6 +4,8 @@
 
 #include <dlfcn.h>
 
+#include "preload/link.h"
+
 #define X(name) + sizeof(#name)
 enum { NAMES_BYTES = 0 HS_REAL_NAMES(X) };
 #undef X
@@ -48,8 +50,11 @@ void *hs_real_next(const char *name)
 
 void *hs_real_resolve(enum hs_real_id id)
 {
-	void *p = hs_real_next(names + name_offset[id]);
+	const char *name = names + name_offset[id];
+	void *p = hs_link_find(name);
 
+	if (p == NULL)
+		p = hs_real_next(name);
 	if (p == NULL)
 		p = (void *)missing;
 	atomic_store_explicit(&hs_real_table[id], p, memory_order_relaxed);

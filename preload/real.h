@@ -13,8 +13,9 @@
  *    function that fails with ENOSYS.
  *
  * Context: hs_real() is thread-safe, valid before constructors and in a fork
- * child; errno untouched.  The first use of a name takes ld.so's lock (which a
- * thread may take again) unless hs_real_resolve_all() has run.
+ * child; errno untouched.  The first use of a name that preload/link.h does not
+ * find takes ld.so's lock (which a thread may take again) unless
+ * hs_real_resolve_all() has run.
  */
 #ifndef HS_REAL_H
 #define HS_REAL_H

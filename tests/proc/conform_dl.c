@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sys/utsname.h>
 
 /* --- constructors and destructors --------------------------------------- */
 
@@ -43,14 +44,21 @@ static void constructors(void)
 
 /* --- dlopen ------------------------------------------------------------- */
 
-static void *load_module(const char *name)
+static const char *module_path(const char *name)
 {
 	const char *top = getenv("HS_BUILDDIR");
-	char path[4096];
-	void *handle;
+	static char path[4096];
 
 	snprintf(path, sizeof(path), "%s/tests/proc/.libs/%s.so",
 		 top ? top : ".", name);
+	return path;
+}
+
+static void *load_module(const char *name)
+{
+	const char *path = module_path(name);
+	void *handle;
+
 	handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	HS_T_CHECK(handle, "%s", dlerror());
 	return handle;
@@ -91,6 +99,37 @@ static void load_and_unload(void)
 	}
 	free(kept);
 	HS_T_CHECK(!dlopen("/no/such/library.so", RTLD_NOW) && dlerror());
+}
+
+/* A wrapper calls the next definition: that of a library preloaded behind
+ * ours, not that of one which is loaded later, nor libc's before its time. */
+static void system_name(void)
+{
+	struct utsname name;
+
+	HS_T_CHECK(uname(&name) == 0);
+	HS_T_CHECK(!strcmp(name.sysname,
+			   getenv("INTERPOSED") ? "interposed" : "Linux"));
+}
+
+static void preloaded_behind(void)
+{
+	char preload[8192];
+	pid_t pid;
+
+	snprintf(preload, sizeof(preload), "%s:%s", hs_t_library(),
+		 module_path("alloc_module"));
+	pid = fork();
+	HS_T_CHECK(pid >= 0);
+	if (pid == 0) {
+		setenv("LD_PRELOAD", preload, 1);
+		setenv("INTERPOSED", "yes", 1);
+		close(1); /* its text is not the transcript's */
+		execl("/proc/self/exe", "conform_dl", "inner", "system_name",
+		      (char *)NULL);
+		_exit(127);
+	}
+	HS_T_CHECK(hs_t_wait(pid) == 0);
 }
 
 /* A C++ library in a C program: operator new finds whose exception to throw.
@@ -261,6 +300,8 @@ static void streams_are_on_base_pages(void)
 const struct hs_t_case hs_t_cases[] = {
 	{ "constructors", constructors, false },
 	{ "load_and_unload", load_and_unload, false },
+	{ "system_name", system_name, false },
+	{ "preloaded_behind", preloaded_behind, true },
 	{ "cxx_library", cxx_library, false },
 	{ "blocks_of_libc", blocks_of_libc, false },
 	{ "another_namespace", another_namespace, false },
