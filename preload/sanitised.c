@@ -33,11 +33,11 @@ static bool is_separator(char c)
 	return c == ':' || c == ' ';
 }
 
-/* Does the entry [text, end) end in our file name? */
-static bool is_ours(const volatile char *text, const volatile char *end)
+/* Does the entry [text, end) end in the file @name, of @len bytes? */
+static bool is_file(const volatile char *text, const volatile char *end,
+		    const char *name, size_t len)
 {
-	static const char name[] = "libhugeshim.so";
-	size_t len = sizeof(name) - 1, i;
+	size_t i;
 
 	if ((size_t)(end - text) < len)
 		return false;
@@ -47,6 +47,16 @@ static bool is_ours(const volatile char *text, const volatile char *end)
 		if (end[i - len] != name[i])
 			return false;
 	return true;
+}
+
+/* With malloc or without it. */
+static bool is_ours(const volatile char *text, const volatile char *end)
+{
+	static const char with[] = "libhugeshim.so";
+	static const char without[] = "libhugeshim-mmap.so";
+
+	return is_file(text, end, with, sizeof(with) - 1) ||
+	       is_file(text, end, without, sizeof(without) - 1);
 }
 
 /* Take our entries out of the list, in place.  True if there were any. */

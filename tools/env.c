@@ -9,7 +9,6 @@
 
 #include "env.h"
 
-#define LIBRARY "libhugeshim.so"
 #define SEPARATORS ": \t\n"
 
 static void *must(void *p)
@@ -97,13 +96,14 @@ void env_print(const struct env *env)
 }
 
 /* Readable, by its absolute name, which goes to @path. */
-static bool found(const char *dir, const char *below, char *path, size_t size)
+static bool found(const char *dir, const char *below, const char *name,
+		  char *path, size_t size)
 {
-	char name[PATH_MAX], real[PATH_MAX];
-	int n = snprintf(name, sizeof(name), "%s%s/%s", dir, below, LIBRARY);
+	char file[PATH_MAX], real[PATH_MAX];
+	int n = snprintf(file, sizeof(file), "%s%s/%s", dir, below, name);
 
-	if (n < 0 || (size_t)n >= sizeof(name) || access(name, R_OK) ||
-	    realpath(name, real) == NULL || strlen(real) >= size)
+	if (n < 0 || (size_t)n >= sizeof(file) || access(file, R_OK) ||
+	    realpath(file, real) == NULL || strlen(real) >= size)
 		return false;
 	memcpy(path, real, strlen(real) + 1);
 	return true;
@@ -121,7 +121,8 @@ static void own_directory(char *dir, size_t size)
 		*slash = '\0';
 }
 
-int env_find_library(const char *dir, char *path, size_t size)
+int env_find_library(const char *dir, const char *name, char *path,
+		     size_t size)
 {
 	/* .libs: the build tree. */
 	static const char *const beside[] = { "/.libs", "/../lib",
@@ -132,27 +133,33 @@ int env_find_library(const char *dir, char *path, size_t size)
 
 	if (dir != NULL) {
 		for (i = 0; i < sizeof(below) / sizeof(below[0]); i++)
-			if (found(dir, below[i], path, size))
+			if (found(dir, below[i], name, path, size))
 				return 0;
 		snprintf(path, size, "%s", dir);
 		return -ENOENT;
 	}
 	own_directory(own, sizeof(own));
 	for (i = 0; *own && i < sizeof(beside) / sizeof(beside[0]); i++)
-		if (found(own, beside[i], path, size))
+		if (found(own, beside[i], name, path, size))
 			return 0;
-	if (found(PKGLIBDIR, "", path, size))
+	if (found(PKGLIBDIR, "", name, path, size))
 		return 0;
 	snprintf(path, size, "%s/../lib or %s", own, PKGLIBDIR);
 	return -ENOENT;
 }
 
+static bool is_file(const char *entry, size_t len, const char *name)
+{
+	size_t base = strlen(name);
+
+	return len >= base && !memcmp(entry + len - base, name, base) &&
+	       (len == base || entry[len - base - 1] == '/');
+}
+
 static bool is_shim(const char *entry, size_t len)
 {
-	size_t base = sizeof(LIBRARY) - 1;
-
-	return len >= base && !memcmp(entry + len - base, LIBRARY, base) &&
-	       (len == base || entry[len - base - 1] == '/');
+	return is_file(entry, len, ENV_LIBRARY) ||
+	       is_file(entry, len, ENV_LIBRARY_MMAP);
 }
 
 /* Another copy of the shim in the list would be a second allocator with

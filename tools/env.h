@@ -16,6 +16,10 @@
 
 #define ENV_MAX 32
 
+/* The shim, and the one that leaves malloc to others. */
+#define ENV_LIBRARY "libhugeshim.so"
+#define ENV_LIBRARY_MMAP "libhugeshim-mmap.so"
+
 struct env {
 	struct {
 		const char *name;
@@ -36,11 +40,13 @@ void env_apply(const struct env *env);
 void env_print(const struct env *env);
 
 /*
- * The shim's file.  @dir: where the user says it is (the directory itself or
- * a prefix with lib/), or NULL: next to hugectl, or where it was installed.
+ * The file @name of the shim.  @dir: where the user says it is (the directory
+ * itself or a prefix with lib/), or NULL: next to hugectl, or where it was
+ * installed.
  * 0, or -ENOENT with the place that was looked at in @path.
  */
-int env_find_library(const char *dir, char *path, size_t size);
+int env_find_library(const char *dir, const char *name, char *path,
+		     size_t size);
 
 /* LD_PRELOAD with @library in front of what is there.  0, or -EINVAL when the
  * loader could not take the name apart again (blanks and colons). */

@@ -37,7 +37,7 @@ struct request {
 	bool dry_run;
 	bool thp;
 	const char *heap, *mmap; /* the last --heap and --mmap; NULL: none */
-	const char *library_dir;
+	const char *library, *library_dir;
 	int verbose; /* ours; -1: not asked for */
 };
 
@@ -252,6 +252,8 @@ static void set_uses(struct request *request)
 		env_set(&request->env, "HUGESHIM_BACKING", "thp");
 	else if (thp)
 		heap = "thp";
+	if (is_off(heap) && !is_off(mmap))
+		request->library = ENV_LIBRARY_MMAP;
 	if (heap != NULL) {
 		env_set(&request->env, "HUGESHIM_HEAP", heap);
 		env_set(&request->env, "HUGETLB_MORECORE", heap);
@@ -464,12 +466,14 @@ static void expose_verbose(struct request *request)
 
 static void add_preload(struct request *request)
 {
-	char path[PATH_MAX] = "libhugeshim.so";
+	char path[PATH_MAX];
 
+	snprintf(path, sizeof(path), "%s", request->library);
 	if (!request->bare_name &&
-	    env_find_library(request->library_dir, path, sizeof(path)))
-		fail("libhugeshim.so is not in %s; say where by --library-path",
-		     path);
+	    env_find_library(request->library_dir, request->library, path,
+			     sizeof(path)))
+		fail("%s is not in %s; say where by --library-path",
+		     request->library, path);
 	if (env_preload(&request->env, path))
 		fail("'%s': the loader takes no name with blanks or colons",
 		     path);
@@ -538,7 +542,9 @@ static void show(const struct env *env)
 
 int main(int argc, char **argv)
 {
-	static struct request request = { .preload = true, .verbose = -1 };
+	static struct request request = { .preload = true,
+					  .library = ENV_LIBRARY,
+					  .verbose = -1 };
 	static struct target target;
 	int find_error = 0;
 	bool use = true;

@@ -1,15 +1,27 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The shim exports exactly the names of the .sym lists, needs libc alone, and
-# is linked as a preload must be.
+# is linked as a preload must be; the one without malloc has the other names.
 : "${top_srcdir=$(cd "$(dirname "$0")/../.." && pwd)}" "${top_builddir=.}"
 : "${HS_TEST_LIB=$top_builddir/.libs/libhugeshim.so}"
-: "${HS_SYMS=$(cd "$top_srcdir" && echo preload/*.sym)}"
+listed() { # VARIABLE of the makefile
+	sed -n "s/^$1 += //p" "$top_srcdir/preload/Makefile.inc" | xargs
+}
+: "${HS_SYMS=$(listed preload_syms)}" "${HS_MALLOC_SYMS=$(listed malloc_syms)}"
 LC_ALL=C
 export LC_ALL
 bad=0
+
+if [ -z "${HS_EXPORTS_OF-}" ]; then
+	HS_EXPORTS_OF=libhugeshim.so HS_SYMS="$HS_SYMS $HS_MALLOC_SYMS" \
+		"$0" || exit
+	HS_EXPORTS_OF=libhugeshim-mmap.so HS_SYMS=$HS_SYMS \
+		HS_TEST_LIB=$(dirname "$HS_TEST_LIB")/libhugeshim-mmap.so "$0"
+	exit
+fi
+
 complain() {
-	echo "libhugeshim.so: $*"
+	echo "$HS_EXPORTS_OF: $*"
 	bad=1
 }
 command -v readelf >/dev/null ||
@@ -53,8 +65,8 @@ for flag in NOW INITFIRST NODELETE; do
 	grep -q "FLAGS_1).*\\b$flag\\b" "$work/dynamic" ||
 		complain "lacks DF_1_$flag"
 done
-grep -q '(SONAME).*\[libhugeshim.so\]' "$work/dynamic" ||
-	complain "has another SONAME than libhugeshim.so"
+grep -q "(SONAME).*\\[$HS_EXPORTS_OF\\]" "$work/dynamic" ||
+	complain "has another SONAME"
 grep -q '(RPATH)\|(RUNPATH)' "$work/dynamic" && complain "has a run path"
 
 # Each name that is looked up costs every exec 0.3 us: what is called seldom is

@@ -11,6 +11,7 @@ trap 'rm -rf "$work"' EXIT
 
 cat >"$work/expected" <<'EOF'
 ./bin/hugectl
+./lib/libhugeshim-mmap.so
 ./lib/libhugeshim.so
 ./share/man/man7/libhugeshim.7
 ./share/man/man8/hugectl.8

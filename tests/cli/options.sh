@@ -41,10 +41,13 @@ for name in HUGESHIM_HEAP HUGESHIM_MMAP HUGESHIM_VERBOSE HUGESHIM_STATS \
 	has_no $name
 done
 # What is named alone is on alone.
-gives --heap HUGESHIM_HEAP=yes HUGETLB_MORECORE=yes HUGESHIM_MMAP=no
+without=${HS_SHIM%.so}-mmap.so # leaves malloc to the program
+gives --heap "LD_PRELOAD=$HS_SHIM" \
+	HUGESHIM_HEAP=yes HUGETLB_MORECORE=yes HUGESHIM_MMAP=no
 gives --heap=2M HUGESHIM_HEAP=2M HUGETLB_MORECORE=2M HUGESHIM_MMAP=no
 gives --heap=thp HUGESHIM_HEAP=thp HUGETLB_MORECORE=thp HUGESHIM_MMAP=no
-gives --mmap HUGESHIM_HEAP=no HUGETLB_MORECORE=no HUGESHIM_MMAP=yes
+gives --mmap "LD_PRELOAD=$without" \
+	HUGESHIM_HEAP=no HUGETLB_MORECORE=no HUGESHIM_MMAP=yes
 has_no HUGESHIM_PAGE_SIZE
 gives --mmap=2M HUGESHIM_HEAP=no HUGESHIM_MMAP=yes HUGESHIM_PAGE_SIZE=2M
 gives --mmap=thp HUGESHIM_HEAP=no HUGESHIM_MMAP=yes HUGESHIM_BACKING=thp
@@ -53,11 +56,12 @@ gives "--mmap=on --heap=2M" HUGESHIM_HEAP=2M HUGESHIM_MMAP=yes
 gives "--mmap=2M --heap=2M" HUGESHIM_HEAP=2M HUGESHIM_MMAP=yes
 gives "--mmap=2M --page-size=2048K" HUGESHIM_PAGE_SIZE=2M
 # What is named as off is off alone.
-gives --heap=no HUGESHIM_HEAP=no HUGETLB_MORECORE=no
+gives --heap=no "LD_PRELOAD=$without" HUGESHIM_HEAP=no HUGETLB_MORECORE=no
 has_no HUGESHIM_MMAP
-gives --mmap=0 HUGESHIM_MMAP=no
+gives --mmap=0 "LD_PRELOAD=$HS_SHIM" HUGESHIM_MMAP=no
 has_no HUGESHIM_HEAP
-gives "--mmap=off --heap=no" HUGESHIM_HEAP=no HUGESHIM_MMAP=no
+gives "--mmap=off --heap=no" "LD_PRELOAD=$HS_SHIM" \
+	HUGESHIM_HEAP=no HUGESHIM_MMAP=no
 # A kind of page for whatever is on.
 gives --thp HUGESHIM_HEAP=thp HUGETLB_MORECORE=thp
 has_no HUGESHIM_MMAP
@@ -128,6 +132,8 @@ gives "--library-path prefix" "LD_PRELOAD=$work/prefix/lib/libhugeshim.so"
 LD_LIBRARY_PATH=$work/dir
 export LD_LIBRARY_PATH
 gives --library-use-path LD_PRELOAD=libhugeshim.so
+run 0 "$HS_HUGECTL" --library-use-path --mmap --dry-run
+says out "LD_PRELOAD='libhugeshim-mmap.so'"
 unset LD_LIBRARY_PATH
 # As it is installed: bin/hugectl and lib/libhugeshim.so.
 mkdir -p inst/bin inst/lib
@@ -148,6 +154,9 @@ merged "/x/a.so" ":/x/a.so"
 merged " /x/a.so  b.so:/c.so:" ":/x/a.so:b.so:/c.so"
 merged "/x/a.so:$HS_SHIM:b.so" ":/x/a.so:b.so"
 merged "libhugeshim.so" ""
+merged "/x/libhugeshim-mmap.so:b.so" ":b.so"
+LD_PRELOAD="$HS_SHIM b.so" "$HS_HUGECTL" --mmap --dry-run >out 2>/dev/null
+says out "LD_PRELOAD='$without:b.so'"
 merged "/other/libhugeshim.so /x/notlibhugeshim.so" ":/x/notlibhugeshim.so"
 
 # --- --dry-run and the program agree ---------------------------------------------
@@ -219,6 +228,7 @@ refused "--stats: '/nonexistent/file' is in no directory" \
 	--stats=/nonexistent/file
 refused "--stats: '' is not a file" --stats=
 refused "libhugeshim.so is not in /nonexistent" --library-path=/nonexistent
+refused "libhugeshim-mmap.so is not in dir" --mmap --library-path=dir
 refused "blanks or colons" --library-path="with space"
 refused "--shm: " --shm
 refused "--text: " --text=2M

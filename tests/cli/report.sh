@@ -136,7 +136,12 @@ for options in --heap=no --thp --fallback=on; do
 	at_most "$options" 0
 	at_most "$options --stats=none --json" 0
 done
-json none 'm["huge_bytes"]["peak"] == 0 and r["coverage"] == 0'
+json none 'm["huge_bytes"]["peak"] == 0 and r["coverage"] in (None, 0)'
+# The heap is not the shim's; but where only the variable is set.
+run 0 "$HS_HUGECTL" --heap=no --stats=theirs --json "$eat" 8
+json theirs 'r["coverage_at_peak"] is None'
+HUGESHIM_HEAP=no run 0 "$HS_HUGECTL" --stats=ours --json "$eat" 8
+json ours 'r["coverage_at_peak"] == 0 and e["config"] > 0'
 HUGESHIM=off
 export HUGESHIM
 at_most "--stats=off --json" 0
@@ -177,10 +182,11 @@ run 0 "$HS_HUGECTL" --page-size="$huge" "$eat" 20
 [ "$(field out HugetlbPages)" -gt 0 ] || wrong "--page-size takes no page"
 
 # Heap and mappings, together and each alone.  Page sizes are smaps's.
+environment=
 uses() { # OPTIONS HEAP-KIB MAP-KIB
-	# shellcheck disable=SC2086 # a list of options
-	run 0 "$HS_HUGECTL" $1 "$eat" $((8 * huge >> 20)) mmap \
-		$((12 * huge >> 20))
+	# shellcheck disable=SC2086 # lists
+	run 0 env $environment "$HS_HUGECTL" $1 "$eat" $((8 * huge >> 20)) \
+		mmap $((12 * huge >> 20))
 	[ "$(field out heap)" = "$2" ] ||
 		wrong "heap on pages of $(field out heap) kB with $1"
 	[ "$(field out map)" = "$3" ] ||
@@ -199,6 +205,12 @@ uses "--mmap --stats=mapped --json" $base $kib
 json mapped 'm["huge_bytes"]["peak"] == 0 and r["mmap_coverage"] == 1'
 uses "--mmap=$huge" $base $kib
 uses --heap=no $base $kib
+environment=LD_PRELOAD=$HS_BUILDDIR/tests/cli/.libs/bump.so
+uses --mmap $kib $kib # the allocator's arena is a mapping like any other
+uses --heap $kib $base # the shim's heap is in its place
+environment="$environment HUGESHIM_HEAP=no"
+uses "" $base $kib
+environment=
 uses "--heap=no --mmap=no" $base $base
 uses "--threshold=$((13 * huge))" $kib $base
 uses "--threshold=$((12 * huge))" $kib $kib
