@@ -33,6 +33,7 @@ extern const struct hs_cow_engine_ops hs_cow_kernel;
 struct hs_inflight {
 	unsigned nr; /* ranges filled in by the wrapper, at most the above */
 	unsigned saved;
+	void *record; /* where they are published, or NULL */
 	struct {
 		const void *addr;
 		size_t len;

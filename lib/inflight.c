@@ -11,20 +11,24 @@
 #include "sys.h"
 
 #define RECORD_RANGES 64
+#define RECORDS_MAX 8 /* of one thread */
 #define GATE_WAIT_NS 20000000L
 
+/* Invariant: @call is NULL in ranges that are not published. */
 struct record {
 	struct record *next;
 	_Atomic uintptr_t owner; /* hs_lock_self(), 0: free for re-use */
 	_Atomic unsigned nr;
+	struct record *outer; /* the same thread's, full when this began */
 	struct {
 		const void *addr;
 		size_t len;
+		const struct hs_inflight *call;
 	} range[RECORD_RANGES];
 };
 
 static _Atomic(struct record *) records;
-static HS_TLS struct record *mine;
+static HS_TLS struct record *mine; /* the innermost */
 
 /* Futex: hs_lock_generation() while a fork is under way, else 0.  A child of a
  * fork that was not seen may inherit it shut; the generation tells. */
@@ -62,14 +66,18 @@ static struct record *make_record(void)
 	return r;
 }
 
+/* Inside those that the thread has. */
 static HS_COLD struct record *get_record(void)
 {
 	struct record *r = take_free();
 
 	if (!r)
 		r = make_record();
+	if (!r)
+		return NULL;
+	r->outer = mine;
 	mine = r;
-	if (r && hs_heap_thread_attach_hook)
+	if (hs_heap_thread_attach_hook)
 		hs_heap_thread_attach_hook();
 	return r;
 }
@@ -96,21 +104,82 @@ static void wait_at_gate(void)
 	}
 }
 
+static void truncate(struct record *r, unsigned nr)
+{
+	unsigned i, old = atomic_load_explicit(&r->nr, memory_order_relaxed);
+
+	for (i = nr; i < old; i++)
+		r->range[i].call = NULL;
+	atomic_store_explicit(&r->nr, nr, memory_order_release);
+}
+
+static void give_back(struct record *r)
+{
+	truncate(r, 0);
+	atomic_store(&r->owner, 0);
+}
+
+static void leave_innermost(void)
+{
+	struct record *r = mine;
+
+	mine = r->outer; /* first, for a handler that comes between */
+	give_back(r);
+}
+
+static bool overlap(const struct hs_inflight *a, const struct hs_inflight *b)
+{
+	return a != NULL &&
+	       (uintptr_t)a - (uintptr_t)b + sizeof(*a) - 1 <
+		       2 * sizeof(*a) - 1;
+}
+
+/* Calls that were left by longjmp pile up, and lay where @f lies now. */
+static void drop_left(struct record *r, const struct hs_inflight *f)
+{
+	unsigned nr = atomic_load_explicit(&r->nr, memory_order_relaxed);
+	unsigned left = nr;
+
+	while (left > 0 && overlap(r->range[left - 1].call, f))
+		left--;
+	if (hs_unlikely(left < nr))
+		truncate(r, left);
+}
+
+/* The record for @f's ranges, where those of the calls stay that it
+ * interrupts. */
+static struct record *with_room(struct record *r, const struct hs_inflight *f)
+{
+	const struct record *outer = r;
+	struct record *inner = NULL;
+	unsigned depth = 0;
+
+	drop_left(r, f);
+	if (hs_likely(r->nr + f->nr <= RECORD_RANGES))
+		return r;
+	while ((outer = outer->outer) != NULL)
+		depth++;
+	if (depth + 1 < RECORDS_MAX)
+		inner = get_record();
+	if (inner == NULL)
+		truncate(r, 0);
+	return inner ? inner : r;
+}
+
 /* The places are claimed before they are filled: a handler that comes between
  * goes on behind them. */
 static void publish(struct record *r, struct hs_inflight *f)
 {
 	unsigned saved = atomic_load_explicit(&r->nr, memory_order_relaxed);
 
-	/* Records of calls that were left by longjmp pile up. */
-	if (saved + f->nr > RECORD_RANGES)
-		saved = 0;
+	f->record = r;
 	f->saved = saved;
 	atomic_store(&r->nr, saved + f->nr);
 	atomic_signal_fence(memory_order_seq_cst);
 	for (unsigned i = 0; i < f->nr; i++) {
 		r->range[saved + i].addr = f->range[i].addr;
 		r->range[saved + i].len = f->range[i].len;
+		r->range[saved + i].call = f;
 	}
 	atomic_thread_fence(memory_order_seq_cst);
 }
@@ -119,34 +188,39 @@ void hs_inflight_begin(struct hs_inflight *f)
 {
 	struct record *r = mine ? mine : get_record();
 
+	f->record = NULL;
 	while (r) {
+		r = with_room(r, f);
 		publish(r, f);
 		if (!is_shut() ||
 		    atomic_load(&gate_owner) == hs_lock_self())
 			break;
-		atomic_store(&r->nr, f->saved);
+		truncate(r, f->saved);
 		wait_at_gate();
 	}
 	for (unsigned i = 0; i < f->nr; i++)
 		hs_rescue_prepare(f->range[i].addr, f->range[i].len);
 }
 
+/* What is inside belongs to calls that were left. */
 void hs_inflight_end(struct hs_inflight *f)
 {
-	if (mine)
-		atomic_store_explicit(&mine->nr, f->saved,
-				      memory_order_release);
+	if (!mine || !f->record)
+		return;
+	while (mine != f->record && mine->outer)
+		leave_innermost();
+	if (mine != f->record)
+		return;
+	if (f->saved == 0 && mine->outer)
+		leave_innermost();
+	else
+		truncate(mine, f->saved);
 }
 
 void hs_inflight_thread_exit(void)
 {
-	struct record *r = mine;
-
-	if (!r)
-		return;
-	mine = NULL;
-	atomic_store(&r->nr, 0);
-	atomic_store(&r->owner, 0);
+	while (mine)
+		leave_innermost();
 }
 
 void hs_inflight_shut(void)
@@ -179,10 +253,7 @@ void hs_inflight_postfork_child(void)
 {
 	struct record *r = atomic_load(&records);
 
-	for (; r; r = r->next) {
-		if (r == mine)
-			continue;
-		atomic_store(&r->nr, 0);
-		atomic_store(&r->owner, 0);
-	}
+	for (; r; r = r->next)
+		if (atomic_load(&r->owner) != hs_lock_self())
+			give_back(r);
 }

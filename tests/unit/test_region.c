@@ -578,6 +578,33 @@ static void count_range(const void *addr HS_UNUSED, size_t len)
 	nr_visited += len != 0;
 }
 
+/* However many handlers interrupt calls that interrupt calls. */
+START_TEST(calls_nest_deep)
+{
+	static struct hs_inflight call[100];
+	unsigned i, k;
+
+	start(0);
+	for (i = 0; i < 100; i++) {
+		call[i].nr = 3;
+		for (k = 0; k < 3; k++)
+			call[i].range[k].len = 1;
+		hs_inflight_begin(&call[i]);
+	}
+	nr_visited = 0;
+	hs_inflight_visit(count_range);
+	ck_assert_uint_eq(nr_visited, 300);
+	/* Some are left by longjmp, the rest ends. */
+	for (i = 100; i-- > 0;)
+		if (i % 7)
+			hs_inflight_end(&call[i]);
+	hs_inflight_end(&call[0]);
+	nr_visited = 0;
+	hs_inflight_visit(count_range);
+	ck_assert_uint_eq(nr_visited, 0);
+}
+END_TEST
+
 START_TEST(calls_nest)
 {
 	struct hs_inflight outer = { .nr = 2 };
@@ -596,9 +623,9 @@ START_TEST(calls_nest)
 	nr_visited = 0;
 	hs_inflight_visit(count_range);
 	ck_assert_uint_eq(nr_visited, 0);
-	for (i = 0; i < 100; i++)
-		hs_inflight_begin(&lost); /* left by longjmp */
 	hs_inflight_begin(&outer);
+	for (i = 0; i < 1000; i++)
+		hs_inflight_begin(&lost); /* left by longjmp */
 	hs_inflight_visit(count_range);
 	ck_assert_uint_eq(nr_visited, 2);
 	hs_inflight_thread_exit();
@@ -635,6 +662,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, calls_in_flight_stay_out_of_the_fork);
 	tcase_add_test(tc, a_gate_inherited_unseen_is_open);
 	tcase_add_test(tc, calls_nest);
+	tcase_add_test(tc, calls_nest_deep);
 }
 
 int main(void)
