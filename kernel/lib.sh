@@ -6,7 +6,7 @@
 top=$(cd "$kdir/.." && pwd)
 . "$top/scripts/setup.sh"
 
-kernel_packages="build-essential flex bison bc libelf-dev xz-utils
+kernel_packages="build-essential flex bison bc libelf-dev xz-utils curl
 	qemu-system-x86"
 
 work=${KERNEL_WORK:-$top/build-tests/kernel}

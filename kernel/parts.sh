@@ -110,7 +110,8 @@ vm_programs="hugepage-mmap hugepage-shm hugepage-mremap hugepage-vmemmap
 	hugetlb-madvise map_hugetlb userfaultfd gup_test mremap_test
 	madv_populate mlock2-tests mlock-random-test mrelease_test
 	map_populate soft-dirty split_huge_page_test ksm_tests
-	on-fault-limit mremap_dontunmap map_fixed_noreplace"
+	on-fault-limit mremap_dontunmap map_fixed_noreplace thuge-gen
+	memfd_secret"
 vm_runs=hugepage-mmap,hugepage-shm,hugepage-mremap:/huge/m,hugepage-vmemmap,\
 hugetlb-madvise:/huge/a,map_hugetlb,userfaultfd:anon:20:5,\
 userfaultfd:hugetlb:32:5,userfaultfd:hugetlb_shared:32:5:/huge/u,\
@@ -118,11 +119,12 @@ userfaultfd:shmem:20:5,gup_test:-u,gup_test:-a,gup_test:-b,gup_test:-H:-u,\
 gup_test:-H:-a,gup_test:-H:-b,gup_test:-H:-L,gup_test:-ct:-F:0x1:0:19:0x1000,\
 mremap_test,madv_populate,mlock2-tests,mlock-random-test,mrelease_test,\
 map_populate,soft-dirty,split_huge_page_test,ksm_tests:-M:-p:10,\
-on-fault-limit,mremap_dontunmap,map_fixed_noreplace
+on-fault-limit,mremap_dontunmap,map_fixed_noreplace,thuge-gen,memfd_secret
 
 build_vm() { # TREE
 	local dir=$1/tools/testing/selftests/vm one more
 	more_programs=$work/vm
+	install_packages "$work/vm.packages" libcap-dev libnuma-dev || return
 	rm -rf "$more_programs"
 	mkdir -p "$more_programs"
 	for one in $vm_programs; do
@@ -130,7 +132,8 @@ build_vm() { # TREE
 		[ ! -e "$dir/vm_util.c" ] || more=$dir/vm_util.c
 		gcc -O2 -w -static -pthread -D_GNU_SOURCE -I"$dir" \
 			-I"$1/tools/testing/selftests" -I"$1/tools/include/uapi" \
-			-o "$more_programs/$one" "$dir/$one.c" $more -lrt ||
+			-idirafter "$1" -o "$more_programs/$one" "$dir/$one.c" \
+			$more -lnuma -lcap -lrt ||
 			echo "$one does not build here"
 	done
 }
@@ -168,8 +171,7 @@ part_vm() { # tools/testing/selftests/vm ends as on the unpatched kernel
 counts() { # NAME RUN
 	QEMU_ACCEL="-accel tcg,thread=single -smp 1 \
 		-icount shift=0,align=off,sleep=off" \
-		boot "cost-$1-$2" bench 3000 nokaslr norandmaps >/dev/null ||
-		return
+		boot "cost-$1-$2" bench 3000 nokaslr norandmaps >&2 || return
 	sed -n 's/^count //p' "$work/cost-$1-$2.log"
 }
 
