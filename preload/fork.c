@@ -25,16 +25,9 @@
 int __register_atfork(void (*prepare)(void), void (*parent)(void),
 		      void (*child)(void), void *dso);
 
-static bool has_threads(void)
-{
-	const char *single = hs_real(HS_REAL___libc_single_threaded);
-
-	return !hs_real_exists(HS_REAL___libc_single_threaded) || !*single;
-}
-
 static void before_locks(void)
 {
-	if (has_threads())
+	if (hs_real_has_threads())
 		hs_real_resolve_all();
 }
 

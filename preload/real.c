@@ -77,3 +77,10 @@ void hs_real_resolve_all(void)
 		hs_real((enum hs_real_id)id);
 	atomic_store_explicit(&done, true, memory_order_relaxed);
 }
+
+bool hs_real_has_threads(void)
+{
+	const char *single = hs_real(HS_REAL___libc_single_threaded);
+
+	return !hs_real_exists(HS_REAL___libc_single_threaded) || !*single;
+}

@@ -35,6 +35,9 @@ void hs_real_resolve_all(void);
 /* False when @p is the ENOSYS stand-in. */
 bool hs_real_exists(enum hs_real_id id);
 
+/* Could there be another thread?  In doubt true. */
+bool hs_real_has_threads(void);
+
 /* The next definition of a name that is not in the list, or NULL: asked each
  * time, for one that comes with a library loaded later. */
 void *hs_real_next(const char *name);

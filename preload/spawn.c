@@ -20,7 +20,38 @@
 #include "preload/real.h"
 #include "preload/trap.h"
 #include "sys.h"
-#include "regmap.h"
+
+/* --- ignored signals ---------------------------------------------------- */
+
+static const int trap_signals[2] = { SIGBUS, SIGSEGV };
+
+struct ignored {
+	struct sigaction was[2];
+	bool set[2];
+};
+
+static void ignore_begin(struct ignored *s)
+{
+	struct sigaction ignore;
+	int i;
+
+	memset(&ignore, 0, sizeof(ignore));
+	ignore.sa_handler = SIG_IGN;
+	for (i = 0; i < 2; i++) {
+		s->set[i] = hs_trap_is_ignored(trap_signals[i]);
+		if (s->set[i])
+			hs_sys.sigaction(trap_signals[i], &ignore, &s->was[i]);
+	}
+}
+
+static void ignore_end(struct ignored *s)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (s->set[i])
+			hs_sys.sigaction(trap_signals[i], &s->was[i], NULL);
+}
 
 /* --- posix_spawn -------------------------------------------------------- */
 
@@ -56,16 +87,21 @@ static int spawn(spawn_fn *real, pid_t *pid, const char *path,
 		 const posix_spawnattr_t *attr, char *const argv[],
 		 char *const envp[])
 {
+	/* While the kernel ignores them no other thread could be rescued. */
+	bool hand_on = hs_trap_active() && !hs_real_has_threads();
+	struct ignored ignored;
 	posix_spawnattr_t copy;
 	pid_t got = 0;
 	int err;
 
 	if (hs_sigmask_virtual != 0)
 		attr = with_mask(attr, &copy);
-	if (!hs_regmap_find(pid))
-		return real(pid, path, actions, attr, argv, envp);
+	if (hand_on)
+		ignore_begin(&ignored);
 	err = real(&got, path, actions, attr, argv, envp);
-	if (err == 0)
+	if (hand_on)
+		ignore_end(&ignored);
+	if (err == 0 && pid != NULL)
 		*pid = got;
 	return err;
 }
@@ -94,27 +130,15 @@ int hs_wrap_posix_spawnp(pid_t *pid, const char *path,
 
 struct exec_state {
 	unsigned long blocked;
-	struct sigaction was[2];
-	bool ignored[2];
+	struct ignored ignored;
 };
-
-static const int trap_signals[2] = { SIGBUS, SIGSEGV };
 
 static void exec_begin(struct exec_state *s)
 {
-	struct sigaction ignore;
-	int i;
-
 	memset(s, 0, sizeof(*s));
 	if (!hs_trap_active())
 		return;
-	memset(&ignore, 0, sizeof(ignore));
-	ignore.sa_handler = SIG_IGN;
-	for (i = 0; i < 2; i++) {
-		s->ignored[i] = hs_trap_is_ignored(trap_signals[i]);
-		if (s->ignored[i])
-			hs_sys.sigaction(trap_signals[i], &ignore, &s->was[i]);
-	}
+	ignore_begin(&s->ignored);
 	s->blocked = hs_sigmask_virtual;
 	if (s->blocked != 0)
 		hs_sys.sigprocmask(SIG_BLOCK, &s->blocked, NULL);
@@ -123,11 +147,7 @@ static void exec_begin(struct exec_state *s)
 /* It failed. */
 static void exec_undo(struct exec_state *s)
 {
-	int i;
-
-	for (i = 0; i < 2; i++)
-		if (s->ignored[i])
-			hs_sys.sigaction(trap_signals[i], &s->was[i], NULL);
+	ignore_end(&s->ignored);
 	if (s->blocked != 0)
 		hs_sys.sigprocmask(SIG_UNBLOCK, &s->blocked, NULL);
 }

@@ -732,6 +732,13 @@ static int case_spawn(void)
 	pid_t pid;
 
 	WANT(change(SIG_BLOCK, SIGSEGV) == 0);
+	signal(SIGBUS, SIG_IGN);
+	WANT(posix_spawn(&pid, self, NULL, NULL, argv, environ) == 0);
+	status = hs_t_wait(pid);
+	WANT(WIFEXITED(status) && WEXITSTATUS(status) == 15);
+	WANT(posix_spawn(&pid, "/nonexistent", NULL, NULL, argv, environ) ==
+	     ENOENT);
+	WANT(signal(SIGBUS, SIG_DFL) == SIG_IGN);
 	WANT(posix_spawn(&pid, self, NULL, NULL, argv, environ) == 0);
 	status = hs_t_wait(pid);
 	WANT(WIFEXITED(status) && WEXITSTATUS(status) == 11);
