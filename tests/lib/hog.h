@@ -45,7 +45,9 @@ HS_T_FN bool hog_range_init(struct hog_range *r)
 		mmap(NULL, HOG_PAGES * r->huge, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE,
 		     -1, 0);
-	return r->base != MAP_FAILED;
+	if (r->base == MAP_FAILED)
+		r->base = NULL;
+	return r->base != NULL;
 }
 
 /* Take free pages until none is left. */
@@ -65,6 +67,15 @@ HS_T_FN void hog_range_give(struct hog_range *r, size_t keep)
 	madvise(r->base + keep * r->huge, (r->taken - keep) * r->huge,
 		MADV_DONTNEED);
 	r->taken = keep;
+}
+
+/* In this process and for good: what is free by now. */
+HS_T_FN void hog_drain(void)
+{
+	static struct hog_range r;
+
+	if (r.base || hog_range_init(&r))
+		hog_range_take(&r);
 }
 
 HS_T_FN __attribute__((noreturn)) void hog_main(struct hog *h)

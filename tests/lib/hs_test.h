@@ -294,6 +294,27 @@ HS_T_FN long long hs_t_field(const char *path, const char *key, bool json)
 	return strtoll(p, NULL, 10);
 }
 
+struct hs_t_number {
+	const char *option;
+	unsigned long *value;
+};
+
+/* "--rounds 7 --seed 3": each a row of @of, whose last has no name.  False for
+ * one that is not. */
+HS_T_FN bool hs_t_numbers(int argc, char **argv, const struct hs_t_number *of)
+{
+	const struct hs_t_number *n;
+
+	for (int i = 1; i + 1 < argc; i += 2) {
+		for (n = of; n->option && strcmp(n->option, argv[i]); n++)
+			;
+		if (!n->option)
+			return false;
+		*n->value = strtoul(argv[i + 1], NULL, 0);
+	}
+	return true;
+}
+
 /* A number of the library's report (HUGESHIM_STATS=FILE, format json). */
 HS_T_FN long long hs_t_stat(const char *path, const char *name)
 {

@@ -12,11 +12,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "../lib/hs_test.h"
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
+#include "../lib/hog.h"
 
 #define SLOT ((size_t)2 << 20)
 #define NR_THREADS 4
@@ -85,23 +81,6 @@ static void check_child(int round)
 	_exit(0);
 }
 
-/* Take every page that is free by now: a rescue gives one back. */
-static void drain(void)
-{
-	static char *hog;
-	static size_t n;
-
-	if (hog == NULL)
-		hog = mmap(NULL, (size_t)64 << 30, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
-				   MAP_NORESERVE,
-			   -1, 0);
-	if (hog == MAP_FAILED)
-		return;
-	while (madvise(hog + n * SLOT, SLOT, MADV_POPULATE_WRITE) == 0)
-		n++;
-}
-
 static void start(struct reader *r)
 {
 	int i;
@@ -130,7 +109,7 @@ static bool run_round(int round)
 	HS_T_CHECK(pid >= 0);
 	if (pid == 0)
 		check_child(round);
-	drain();
+	hog_drain();
 	hs_t_fill(data, DATA, (uint64_t)round);
 	for (i = 0; i < NR_THREADS; i++)
 		HS_T_CHECK(send(readers[i].fd[1], data, DATA, 0) == DATA);

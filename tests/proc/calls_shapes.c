@@ -12,6 +12,7 @@
  */
 #include <sys/mman.h>
 
+#include "../lib/hog.h"
 #include "calls_shapes.h"
 
 _Alignas(64) char aux[8192];
@@ -38,21 +39,6 @@ static bool wanted(const char *name, char **argv)
 		if (!strcmp(*argv, name))
 			return true;
 	return false;
-}
-
-/* Take every free page of the pool, and what may be overcommitted. */
-static void drain(void)
-{
-	char *p = mmap(NULL, (size_t)64 << 30, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
-			       MAP_NORESERVE,
-		       -1, 0);
-	size_t n = 0;
-
-	if (p == MAP_FAILED)
-		return;
-	while (madvise(p + n * SLOT, SLOT, 23 /* MADV_POPULATE_WRITE */) == 0)
-		n++;
 }
 
 /* The rest of the slot has still its pattern; what the shape uses lies in its
@@ -92,7 +78,7 @@ int main(int argc, char **argv)
 		hs_t_gate_wait(&gate);
 		_exit(0);
 	}
-	drain();
+	hog_drain();
 	for (i = 0; i < NR_SHAPES; i++) {
 		int line;
 

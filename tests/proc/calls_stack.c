@@ -7,30 +7,12 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include "../lib/hs_test.h"
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
+#include "../lib/hog.h"
 
 #define SLOT ((size_t)2 << 20)
 #define STACK ((size_t)64 << 10)
 
 #ifdef __x86_64__
-
-static void drain(void)
-{
-	size_t n = 0;
-	char *hog = mmap(NULL, (size_t)64 << 30, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
-				 MAP_NORESERVE,
-			 -1, 0);
-
-	if (hog == MAP_FAILED)
-		return;
-	while (madvise(hog + n * SLOT, SLOT, MADV_POPULATE_WRITE) == 0)
-		n++;
-}
 
 /* Call fn(arg) on the stack that ends at @top. */
 static __attribute__((noinline)) void on_stack(char *top, void (*fn)(void *),
@@ -138,7 +120,7 @@ int main(void)
 		hs_t_gate_wait(&gate);
 		_exit(0);
 	}
-	drain();
+	hog_drain();
 	run(slot[0], deep);
 	run(slot[1], fault);
 	HS_T_CHECK(on_coroutine && other_on_coroutine);

@@ -44,8 +44,8 @@ enum choice {
 static struct blocks set;
 static struct hog hog;
 static struct hs_t_rng rng;
-static unsigned nr_threads = 1;
-static size_t mib = 20;
+static unsigned long nr_threads = 1;
+static unsigned long mib = 20;
 static unsigned long nr_forks;
 
 /* --- rewriting ---------------------------------------------------------- */
@@ -269,24 +269,16 @@ static void await_orphans(void)
 
 int main(int argc, char **argv)
 {
-	unsigned long rounds = 100;
+	unsigned long rounds = 100, seed = 1;
+	const struct hs_t_number numbers[] = {
+		{ "--rounds", &rounds }, { "--threads", &nr_threads },
+		{ "--mib", &mib },       { "--seed", &seed },
+		{ NULL, NULL },
+	};
 	unsigned percent = 0;
-	uint64_t seed = 1;
 
-	for (int i = 1; i + 1 < argc; i += 2) {
-		unsigned long value = strtoul(argv[i + 1], NULL, 0);
-
-		if (strcmp(argv[i], "--rounds") == 0)
-			rounds = value;
-		else if (strcmp(argv[i], "--threads") == 0)
-			nr_threads = (unsigned)value;
-		else if (strcmp(argv[i], "--mib") == 0)
-			mib = value;
-		else if (strcmp(argv[i], "--seed") == 0)
-			seed = value;
-		else
-			return 6;
-	}
+	if (!hs_t_numbers(argc, argv, numbers))
+		return 6;
 	HS_T_CHECK(nr_threads >= 1 && nr_threads <= MAX_THREADS);
 	rng.state = hs_t_seed(seed);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

@@ -175,21 +175,18 @@ static void run_main(void)
 int main(int argc, char **argv)
 {
 	struct sigaction sa = { .sa_handler = handler, .sa_flags = SA_RESTART };
-	unsigned long nr_threads = 0;
+	unsigned long nr_threads = 0, seed = 1;
+	const struct hs_t_number numbers[] = {
+		{ "--forks", &want_forks },
+		{ "--threads", &nr_threads },
+		{ "--seed", &seed },
+		{ NULL, NULL },
+	};
 	sigset_t alarm_set;
 	pthread_t ids[8];
-	uint64_t seed = 1;
 
-	for (int i = 1; i + 1 < argc; i += 2) {
-		unsigned long value = strtoul(argv[i + 1], NULL, 0);
-
-		if (strcmp(argv[i], "--forks") == 0)
-			want_forks = value;
-		else if (strcmp(argv[i], "--threads") == 0)
-			nr_threads = value;
-		else if (strcmp(argv[i], "--seed") == 0)
-			seed = value;
-	}
+	if (!hs_t_numbers(argc, argv, numbers))
+		return 6;
 	HS_T_CHECK(nr_threads <= 8);
 	rng.state = hs_t_seed(seed);
 	handler_rng.state = ~rng.state;

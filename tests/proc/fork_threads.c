@@ -27,8 +27,8 @@
 #define MAX_CHILDREN 3
 
 static struct hog hog;
-static unsigned nr_writers = 6, nr_allocators = 2;
-static size_t mib = 24;
+static unsigned long nr_writers = 6, nr_allocators = 2;
+static unsigned long mib = 24;
 static struct hs_t_rng rng;
 static unsigned long nr_forks, nr_passes;
 
@@ -245,26 +245,16 @@ static unsigned epoch(unsigned long forks)
 
 int main(int argc, char **argv)
 {
-	unsigned long epochs = 10, forks = 10;
+	unsigned long epochs = 10, forks = 10, seed = 1;
+	const struct hs_t_number numbers[] = {
+		{ "--epochs", &epochs },      { "--forks", &forks },
+		{ "--threads", &nr_writers }, { "--mib", &mib },
+		{ "--seed", &seed },          { NULL, NULL },
+	};
 	unsigned percent = 0;
-	uint64_t seed = 1;
 
-	for (int i = 1; i + 1 < argc; i += 2) {
-		unsigned long value = strtoul(argv[i + 1], NULL, 0);
-
-		if (strcmp(argv[i], "--epochs") == 0)
-			epochs = value;
-		else if (strcmp(argv[i], "--forks") == 0)
-			forks = value;
-		else if (strcmp(argv[i], "--threads") == 0)
-			nr_writers = (unsigned)value;
-		else if (strcmp(argv[i], "--mib") == 0)
-			mib = value;
-		else if (strcmp(argv[i], "--seed") == 0)
-			seed = value;
-		else
-			return 6;
-	}
+	if (!hs_t_numbers(argc, argv, numbers))
+		return 6;
 	HS_T_CHECK(nr_writers + nr_allocators <= MAX_THREADS && epochs);
 	rng.state = hs_t_seed(seed);
 	if (!hog_start(&hog))
