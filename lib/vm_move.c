@@ -19,6 +19,7 @@
 #define HS_MAP_FIXED_NOREPLACE 0x100000
 
 struct move {
+	struct hs_vm_guard *guard;
 	struct hs_vm_range old;
 	size_t old_len, new_len; /* whole pages */
 	uintptr_t target;        /* with MREMAP_FIXED */
@@ -97,33 +98,36 @@ static int move_base(struct move *m, uintptr_t from, uintptr_t to, size_t len)
 	return err ? err : move_base(m, from + half, to + half, len - half);
 }
 
-/* The records of [from, from + len) follow the pages. */
-static void move_records(uintptr_t from, uintptr_t to, size_t len)
+/* Whole slots; their records follow the pages. */
+static bool move_slots(struct move *m, uintptr_t from, uintptr_t to, size_t len)
 {
 	size_t src = hs_vm_slot(from), dst = hs_vm_slot(to);
 	size_t nr = len >> hs_arena.slot_shift;
+	int err;
 
-	for (size_t i = 0; i < nr; i++)
-		hs_vm_move_record(src + i, dst + i);
 	hs_regmap.in_use = true;
+	hs_vm_change(m->guard);
+	err = move_piece(from, to, len, len, 0);
+	for (size_t i = 0; !err && i < nr; i++)
+		hs_vm_move_record(src + i, dst + i);
+	hs_vm_changed(m->guard);
+	return !err;
 }
 
+/* What cannot be moved is copied, without the rescue's lock, which the pages
+ * read may need. */
 static int move_huge(struct move *m, uintptr_t from, uintptr_t to, size_t len)
 {
 	size_t slot = hs_region_slot_bytes();
 
-	if (!move_piece(from, to, len, len, 0)) {
-		move_records(from, to, len);
+	if (move_slots(m, from, to, len))
 		return 0;
-	}
 	for (; len > 0; from += slot, to += slot, len -= slot) {
 		struct hs_vm_range part = { from, from + slot };
 		int err;
 
-		if (!move_piece(from, to, slot, slot, 0)) {
-			move_records(from, to, slot);
+		if (move_slots(m, from, to, slot))
 			continue;
-		}
 		hs_rescue_prepare((void *)from, slot);
 		err = copy_piece(m, from, to, slot);
 		if (err)
@@ -211,7 +215,7 @@ static uintptr_t map_in_phase(const struct move *m)
 	return at;
 }
 
-static uintptr_t map_target(struct hs_vm_guard *guard, const struct move *m)
+static uintptr_t map_target(const struct move *m)
 {
 	struct hs_vm_range range = { m->target, m->target + m->new_len };
 	uintptr_t p;
@@ -222,18 +226,18 @@ static uintptr_t map_target(struct hs_vm_guard *guard, const struct move *m)
 	err = hs_vm_settle_edges(&range);
 	if (err)
 		return (uintptr_t)(intptr_t)err;
-	hs_vm_change(guard);
+	hs_vm_change(m->guard);
 	p = (uintptr_t)map_new(m->target, m->new_len, m->prot, MAP_FIXED);
 	if (!hs_sys_is_err((void *)p))
 		hs_vm_forget(&range);
-	hs_vm_changed(guard);
+	hs_vm_changed(m->guard);
 	return p;
 }
 
-static uintptr_t move(struct hs_vm_guard *guard, struct move *m)
+static uintptr_t move(struct move *m)
 {
 	size_t slot = hs_region_slot_bytes();
-	uintptr_t to = map_target(guard, m);
+	uintptr_t to = map_target(m);
 	int err = 0;
 
 	if (hs_sys_is_err((void *)to))
@@ -245,11 +249,8 @@ static uintptr_t move(struct hs_vm_guard *guard, struct move *m)
 		err = hs_regmap_cover(hs_vm_slot(to),
 				      hs_vm_slot(to + m->new_len - 1) + 1 -
 					      hs_vm_slot(to));
-	if (!err) {
-		hs_vm_change(guard);
+	if (!err)
 		err = move_pieces(m, to);
-		hs_vm_changed(guard);
-	}
 	if (err)
 		return (uintptr_t)(intptr_t)err;
 	hs_vm_forget(&m->old);
@@ -260,18 +261,18 @@ static uintptr_t move(struct hs_vm_guard *guard, struct move *m)
 
 /* --- mremap ------------------------------------------------------------------ */
 
-static int unmap_tail(struct hs_vm_guard *guard, struct move *m)
+static int unmap_tail(struct move *m)
 {
 	struct hs_vm_range tail = { m->old.from + m->new_len, m->old.to };
 	int err = hs_vm_settle_edges(&tail);
 
 	if (err)
 		return err;
-	hs_vm_change(guard);
+	hs_vm_change(m->guard);
 	err = hs_sys.munmap((void *)tail.from, tail.to - tail.from);
 	if (!err)
 		hs_vm_forget(&tail);
-	hs_vm_changed(guard);
+	hs_vm_changed(m->guard);
 	if (!err) {
 		m->old.to = tail.from;
 		m->old_len = m->new_len;
@@ -327,13 +328,13 @@ static struct hs_vm_range kept(const struct move *m)
 }
 
 /* By pieces: the kept range is one mapping for the program. */
-static uintptr_t remap(struct hs_vm_guard *guard, struct move *m)
+static uintptr_t remap(struct move *m)
 {
 	int moving = m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
 	int err;
 
 	if (m->new_len < m->old_len) {
-		err = unmap_tail(guard, m);
+		err = unmap_tail(m);
 		if (err)
 			return (uintptr_t)(intptr_t)err;
 	}
@@ -343,11 +344,11 @@ static uintptr_t remap(struct hs_vm_guard *guard, struct move *m)
 		return m->old.from;
 	if (!(m->flags & MREMAP_MAYMOVE))
 		return (uintptr_t)-ENOMEM;
-	return move(guard, m);
+	return move(m);
 }
 
 /* pre: the old range has no huge page. */
-static uintptr_t remap_native(struct hs_vm_guard *guard, struct move *m)
+static uintptr_t remap_native(struct move *m)
 {
 	struct hs_vm_range target = { m->target, m->target + m->new_len };
 	struct hs_vm_range tail = { m->old.from + m->new_len, m->old.to };
@@ -362,7 +363,7 @@ static uintptr_t remap_native(struct hs_vm_guard *guard, struct move *m)
 		err = hs_vm_settle_edges(&target);
 	if (err)
 		return (uintptr_t)(intptr_t)err;
-	hs_vm_change(guard);
+	hs_vm_change(m->guard);
 	p = (uintptr_t)hs_sys.mremap((void *)m->old.from, m->old_len,
 				     m->new_len, m->flags, (void *)m->target);
 	if (!hs_sys_is_err((void *)p) && fixed)
@@ -371,7 +372,7 @@ static uintptr_t remap_native(struct hs_vm_guard *guard, struct move *m)
 		hs_vm_forget(&m->old);
 	else if (!hs_sys_is_err((void *)p) && m->new_len < m->old_len)
 		hs_vm_forget(&tail);
-	hs_vm_changed(guard);
+	hs_vm_changed(m->guard);
 	return p;
 }
 
@@ -394,7 +395,7 @@ static bool is_huge_all_over(const struct hs_vm_range *range, int *prot)
 }
 
 /* pre: its first page is mapped, and there are huge pages in it. */
-static uintptr_t remap_huge(struct hs_vm_guard *guard, struct move *m)
+static uintptr_t remap_huge(struct move *m)
 {
 	int moving = m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
 	struct hs_vm_range range = kept(m);
@@ -403,12 +404,12 @@ static uintptr_t remap_huge(struct hs_vm_guard *guard, struct move *m)
 	if ((!moving && m->new_len <= m->old_len) ||
 	    is_huge_all_over(&range, &m->prot) ||
 	    hs_vm_is_uniform(&range, &m->prot))
-		return remap(guard, m);
+		return remap(m);
 	if (!(m->flags & MREMAP_FIXED) || m->new_len != m->old_len)
 		return (uintptr_t)-EFAULT;
 	/* Several mappings at once: since Linux 6.17. */
 	err = hs_vm_settle_all(&m->old);
-	return err ? (uintptr_t)(intptr_t)err : remap_native(guard, m);
+	return err ? (uintptr_t)(intptr_t)err : remap_native(m);
 }
 
 static bool has_huge(const struct hs_vm_range *range)
@@ -422,7 +423,7 @@ static bool has_huge(const struct hs_vm_range *range)
 	return false;
 }
 
-static uintptr_t remap_any(struct hs_vm_guard *guard, struct move *m)
+static uintptr_t remap_any(struct move *m)
 {
 	struct hs_vm_range range;
 	uintptr_t p;
@@ -430,12 +431,12 @@ static uintptr_t remap_any(struct hs_vm_guard *guard, struct move *m)
 	if (!is_mapped(m->old.from))
 		return (uintptr_t)-EFAULT;
 	if (has_huge(&m->old))
-		return remap_huge(guard, m);
-	p = remap_native(guard, m);
+		return remap_huge(m);
+	p = remap_native(m);
 	range = kept(m);
 	/* Slots that were turned to base pages leave several mappings. */
 	if (p == (uintptr_t)-EFAULT && hs_vm_is_uniform(&range, &m->prot))
-		p = remap(guard, m);
+		p = remap(m);
 	return p;
 }
 
@@ -463,11 +464,12 @@ void *hs_vm_mremap(void *old, size_t old_len, size_t new_len, int flags,
 		   void *new_addr)
 {
 	size_t page = hs_sys_page_size();
-	struct move m = { .old_len = hs_align_up(old_len, page),
+	struct hs_vm_guard guard;
+	struct move m = { .guard = &guard,
+			  .old_len = hs_align_up(old_len, page),
 			  .new_len = hs_align_up(new_len, page),
 			  .target = (uintptr_t)new_addr,
 			  .flags = flags };
-	struct hs_vm_guard guard;
 	uintptr_t p;
 
 	if (is_refused(&m, old, new_addr))
@@ -478,7 +480,7 @@ void *hs_vm_mremap(void *old, size_t old_len, size_t new_len, int flags,
 	p = (uintptr_t)(intptr_t)hs_vm_settle_edges(&m.old);
 	hs_vm_unreserve(&m.old);
 	if (p == 0)
-		p = remap_any(&guard, &m);
+		p = remap_any(&m);
 	hs_vm_end(&guard);
 	if (m.populate)
 		hs_vm_populate(&m.fresh);

@@ -14,7 +14,7 @@ inject() { # ARGUMENT OF program
 }
 
 failed=0
-for what in heap threads fork calls; do
+for what in heap threads fork calls maps; do
 	inject $what
 done
 # Nothing is reserved ahead where the address space is limited.

@@ -51,7 +51,7 @@ inject_mounted() { # ARGUMENT OF program
 		-t "$HS_FAULT_SECONDS" "$top_builddir/tests/fault/program" "$1"
 }
 
-for what in heap threads fork calls; do
+for what in heap threads fork calls maps; do
 	with_pool inject $what
 done
 if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then

@@ -9,6 +9,7 @@
  *   program fork      parent, child and grandchild rewrite everything, with
  *                     whatever the pool had left taken away before
  *   program calls     forks while a thread is in read(2)
+ *   program maps      mappings cut, protected, emptied, moved (program_maps.c)
  *
  * Exit status: 0 all bytes right, 1 a wrong byte, 3 no memory to go on with
  * (said so, as a program would that checks), 4 a read(2) failed.
@@ -18,9 +19,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-#include "tests/lib/hs_test.h"
-
-enum { RIGHT, WRONG_BYTE, BAD_USE, NO_MEMORY, BAD_READ };
+#include "tests/fault/program.h"
 
 #define MIB ((size_t)1 << 20)
 
@@ -32,7 +31,7 @@ struct block {
 
 static unsigned nr_null;
 
-static void out_of_memory(const char *what)
+void out_of_memory(const char *what)
 {
 	fprintf(stderr, "program: no memory for %s\n", what);
 	_exit(NO_MEMORY);
@@ -82,8 +81,7 @@ static int worse(int a, int b)
 	return a > b ? a : b;
 }
 
-/* A child that was killed is followed. */
-static int child_status(pid_t pid)
+int child_status(pid_t pid)
 {
 	int status = hs_t_wait(pid);
 
@@ -450,6 +448,8 @@ int main(int argc, char **argv)
 		status = run_fork();
 	else if (strcmp(what, "calls") == 0)
 		status = run_calls();
+	else if (strcmp(what, "maps") == 0)
+		status = run_maps();
 	if (nr_null)
 		fprintf(stderr, "program: %u allocations gave NULL\n", nr_null);
 	return status;
