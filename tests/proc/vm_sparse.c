@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * 64 GiB of which one base page in 64 MiB is touched: no huge page before the
+ * first touch, at most one for each, few kernel mappings, all given back.
+ *
+ *   vm_sparse mmap|calloc
+ *   vm_sparse read	says "mapped", waits for a line, and reads a pipe into
+ *			parts that nobody has touched
+ *   vm_sparse wait	touches every 64th of the places, says "mapped" and its
+ *			address, and waits for a line
+ *   vm_sparse abort	likewise, and then aborts
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "../lib/hs_test.h"
+
+#define GIB ((size_t)1 << 30)
+#define SIZE (64 * GIB)
+#define STEP ((size_t)64 << 20)
+#define NR (SIZE / STEP)
+/* Where in its step a touched page is: not at a slot's start. */
+#define OFFSET 123 * 4096
+#define FEW 64
+#define READ_BYTES 4000
+#define NR_READS 20
+
+static unsigned count_maps(void)
+{
+	FILE *file = fopen("/proc/self/maps", "re");
+	unsigned n = 0;
+	int c;
+
+	HS_T_CHECK(file != NULL);
+	while ((c = getc(file)) != EOF)
+		n += c == '\n';
+	fclose(file);
+	return n;
+}
+
+static char *map(void)
+{
+	char *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	HS_T_CHECK(p != MAP_FAILED);
+	return p;
+}
+
+static void touch(char *p, size_t every)
+{
+	for (size_t i = 0; i < NR; i += every)
+		memcpy(p + i * STEP + OFFSET, &i, sizeof(i));
+}
+
+static void verify(const char *p)
+{
+	for (size_t i = 0; i < NR; i++) {
+		size_t got;
+
+		memcpy(&got, p + i * STEP + OFFSET, sizeof(got));
+		HS_T_CHECK(got == i, "place %zu holds %zu", i, got);
+		HS_T_CHECK(p[i * STEP + OFFSET + sizeof(got)] == 0 &&
+				   p[i * STEP + OFFSET - 4096] == 0,
+			   "not zero near place %zu", i);
+	}
+}
+
+static void sparse(bool by_calloc)
+{
+	long long slot = (long long)hs_t_huge_bytes(), huge, before;
+	unsigned maps = count_maps();
+	char *p;
+
+	before = hs_t_hugetlb_bytes(0);
+	p = by_calloc ? calloc(1, SIZE) : map();
+	HS_T_CHECK(p != NULL);
+	huge = hs_t_hugetlb_bytes(0) - before;
+	HS_T_CHECK(huge <= slot, "%lld bytes before a touch", huge);
+	maps = count_maps() - maps;
+	HS_T_CHECK(maps <= FEW, "%u kernel mappings", maps);
+	touch(p, 1);
+	huge = hs_t_hugetlb_bytes(0) - before;
+	HS_T_CHECK(huge <= (long long)(NR + 1) * slot,
+		   "%lld huge pages for %zu touches", huge / slot, NR);
+	printf("huge %lld of %zu, maps %u\n", huge / slot, NR, maps);
+	verify(p);
+	if (by_calloc)
+		free(p);
+	else
+		HS_T_CHECK(munmap(p, SIZE) == 0);
+	huge = hs_t_hugetlb_bytes(0) - before;
+	HS_T_CHECK(by_calloc || huge == 0, "%lld bytes kept", huge);
+}
+
+static void wait_for_line(const char *p)
+{
+	char c;
+
+	printf("mapped %p %d\n", (const void *)p, (int)getpid());
+	fflush(stdout);
+	HS_T_CHECK(read(0, &c, 1) == 1);
+}
+
+static void read_into(void)
+{
+	char out[READ_BYTES], *p = map();
+	int fd[2];
+
+	wait_for_line(p);
+	HS_T_CHECK(pipe(fd) == 0);
+	for (size_t i = 0; i < NR_READS; i++) {
+		char *at = p + i * (SIZE / NR_READS) / 4096 * 4096 + OFFSET;
+
+		hs_t_fill(out, sizeof(out), i);
+		HS_T_CHECK(write(fd[1], out, sizeof(out)) == READ_BYTES);
+		HS_T_CHECK(read(fd[0], at, READ_BYTES) == READ_BYTES,
+			   "place %zu", i);
+		HS_T_CHECK(hs_t_verify(at, READ_BYTES, i) == -1,
+			   "place %zu", i);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct rlimit no_limit = { RLIM_INFINITY, RLIM_INFINITY };
+	const char *what = argc > 1 ? argv[1] : "mmap";
+	char *p;
+
+	if (strcmp(what, "mmap") == 0 || strcmp(what, "calloc") == 0) {
+		sparse(*what == 'c');
+	} else if (strcmp(what, "read") == 0) {
+		read_into();
+	} else {
+		p = map();
+		touch(p, 64);
+		wait_for_line(p);
+		if (strcmp(what, "abort") == 0) {
+			HS_T_CHECK(setrlimit(RLIMIT_CORE, &no_limit) == 0);
+			abort();
+		}
+	}
+	return 0;
+}
