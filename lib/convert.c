@@ -18,7 +18,7 @@
 
 static bool stage_mapped;
 static bool stage_used; /* by a conversion that failed: not zeros any more */
-static unsigned nr_converted;
+static _Atomic unsigned nr_converted;
 
 /* Right behind the arena; the reservation includes it. */
 static char *stage_addr(void)
@@ -77,7 +77,7 @@ static int map_stage(void)
 
 unsigned hs_convert_nr(void)
 {
-	return nr_converted;
+	return atomic_load_explicit(&nr_converted, memory_order_relaxed);
 }
 
 int hs_convert_init(void)
@@ -237,7 +237,7 @@ int hs_convert_to_base_locked(struct hs_slot *slot)
 	slot->mapped_units =
 		(uint32_t)(hs_region_slot_bytes() >> HS_UNIT_SHIFT);
 	hs_slot_set_state(slot, HS_SLOT_BASE);
-	nr_converted++;
+	atomic_fetch_add_explicit(&nr_converted, 1, memory_order_relaxed);
 	hs_stats_count(HS_STAT_CONVERT);
 	atomic_fetch_add(&hs_region.nr_vmas, 2);
 	if (!charged && taken) {

@@ -299,3 +299,16 @@ int hs_rescue_pin_base(const void *addr, size_t len)
 {
 	return for_slots(addr, len, pin_slot);
 }
+
+static int nothing(struct hs_slot *slot)
+{
+	(void)slot;
+	return 0;
+}
+
+unsigned hs_rescue_converted(bool wait)
+{
+	if (wait && !hs_lock_is_mine(&hs_rescue_lock))
+		try_locked(NULL, nothing);
+	return hs_convert_nr();
+}

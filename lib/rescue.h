@@ -40,6 +40,10 @@ bool hs_rescue_fault(int sig, int si_code, void *fault_addr);
  */
 void hs_rescue_prepare(const void *addr, size_t len);
 
+/* How many slots were turned to base pages; with @wait, the one that another
+ * thread is just turning is done. */
+unsigned hs_rescue_converted(bool wait);
+
 /* Turn the pool slots of [addr, addr + len) to base pages for
  * good: memory that the kernel writes without a call that can be wrapped
  * (stacks, stdio buffers, aio).  0 or -errno with the slots as before. */

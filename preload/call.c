@@ -134,6 +134,18 @@ void hs_call_r(struct hs_call *c, const void *p, size_t len)
 	}
 }
 
+/* Of conversions all the time, some other thread's. */
+#define AGAIN_MAX 64
+
+bool hs_call_disturbed(struct hs_call *c)
+{
+	unsigned now = hs_rescue_converted(true);
+
+	if (now == c->converted || c->tries++ == AGAIN_MAX)
+		return false;
+	return true;
+}
+
 void hs_call_iovw(struct hs_call *c, const struct iovec *iov, size_t n)
 {
 	size_t i;

@@ -20,9 +20,12 @@
 #ifndef HS_CALL_H
 #define HS_CALL_H
 
+#include <errno.h>
+
 #include "base.h"
 #include "cow.h"
 #include "region.h"
+#include "rescue.h"
 
 struct iovec;
 struct mmsghdr;
@@ -42,12 +45,14 @@ static HS_ALWAYS_INLINE bool hs_call_active(void)
 
 struct hs_call {
 	unsigned nr; /* records in use */
+	unsigned converted; /* hs_rescue_converted() when it began */
+	unsigned tries;
 	struct hs_inflight rec[HS_CALL_RECORDS];
 };
 
 static HS_ALWAYS_INLINE void hs_call_init(struct hs_call *c)
 {
-	c->nr = 0;
+	c->nr = c->tries = 0;
 }
 
 void hs_call_w(struct hs_call *c, const void *p, size_t len);
@@ -83,12 +88,29 @@ static HS_ALWAYS_INLINE void hs_call_begin(struct hs_call *c)
 
 	for (i = 0; i < c->nr; i++)
 		hs_inflight_begin(&c->rec[i]);
+	if (c->nr > 0)
+		c->converted = hs_rescue_converted(false);
 }
 
 static HS_ALWAYS_INLINE void hs_call_end(struct hs_call *c)
 {
-	while (c->nr > 0)
-		hs_inflight_end(&c->rec[--c->nr]);
+	unsigned i = c->nr;
+
+	while (i > 0)
+		hs_inflight_end(&c->rec[--i]);
+}
+
+/*
+ * A call failed.  A slot that another thread turns to base pages, because part
+ * of it is unmapped or protected, cannot be written for most of a millisecond:
+ * EFAULT, where the memory is good.  True: make the call again.
+ */
+bool hs_call_disturbed(struct hs_call *c);
+
+static HS_ALWAYS_INLINE bool hs_call_again(struct hs_call *c)
+{
+	return hs_unlikely(c->nr > 0 && errno == EFAULT) &&
+	       hs_call_disturbed(c);
 }
 
 /* Lengths from what the application gave; negative counts are none. */

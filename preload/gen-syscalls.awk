@@ -77,7 +77,7 @@ function range(token,    part, n, kind, ptr, call)
 		any = 1
 }
 
-function wrapper(name,    i, void_ret, cond)
+function wrapper(name,    i, void_ret, cond, again)
 {
 	signature($3)
 	body = test = mask = ""
@@ -109,9 +109,15 @@ function wrapper(name,    i, void_ret, cond)
 	}
 	print "\ths_call_init(&c);"
 	printf "%s", body
+	# Not where -1 is not what says that it failed.
+	again = ret ~ /^(int|long|ssize_t) $/
+	if (again)
+		print "\tdo {"
 	print "\ths_call_begin(&c);"
 	printf "\t%sreal(%s);\n", void_ret ? "" : "ret = ", args
 	print "\ths_call_end(&c);"
+	if (again)
+		print "\t} while (ret == -1 && hs_call_again(&c));"
 	if (mask != "")
 		print "\ths_sigmask_leave(&swap);"
 	if (!void_ret)

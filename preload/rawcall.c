@@ -216,9 +216,11 @@ static HS_NOINLINE long prepared(long nr, const long *a)
 
 	hs_call_init(&c);
 	hs_raw_ranges(&c, nr, a);
-	hs_call_begin(&c);
-	ret = real_syscall()(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	hs_call_end(&c);
+	do {
+		hs_call_begin(&c);
+		ret = real_syscall()(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		hs_call_end(&c);
+	} while (ret == -1 && hs_call_again(&c));
 	return ret;
 }
 
