@@ -65,7 +65,8 @@ static int move_piece(uintptr_t from, uintptr_t to, size_t len, size_t new_len,
 	return hs_sys_is_err(p) ? hs_sys_err(p) : 0;
 }
 
-/* What the kernel does not move for want of a mapping more. */
+/* What the kernel does not move for want of a mapping more.  The new place has
+ * it then, whether the old one can be given back or not. */
 static int copy_piece(struct move *m, uintptr_t from, uintptr_t to, size_t len)
 {
 	int prot = m->prot | PROT_READ | PROT_WRITE;
@@ -77,7 +78,18 @@ static int copy_piece(struct move *m, uintptr_t from, uintptr_t to, size_t len)
 	memcpy((void *)to, (void *)from, len);
 	if (prot != m->prot)
 		hs_sys.mprotect((void *)to, len, m->prot);
-	return hs_sys.munmap((void *)from, len);
+	if (m->flags & MREMAP_DONTUNMAP)
+		map_new(from, len, m->prot, MAP_FIXED);
+	else
+		hs_sys.munmap((void *)from, len);
+	return 0;
+}
+
+static bool is_mapped(uintptr_t addr)
+{
+	struct hs_vm_range page = { addr, addr + hs_sys_page_size() };
+
+	return hs_vm_first_hole(&page) == page.to;
 }
 
 /* Kernels before 6.17 move one of their mappings at a time and say EFAULT to
@@ -90,8 +102,8 @@ static int move_base(struct move *m, uintptr_t from, uintptr_t to, size_t len)
 
 	if (!err)
 		return 0;
-	if (err != -EFAULT)
-		return keep ? err : copy_piece(m, from, to, len);
+	if (err != -EFAULT || (half == len && is_mapped(from)))
+		return copy_piece(m, from, to, len);
 	if (half == len)
 		return err;
 	err = move_base(m, from, to, half);
@@ -166,8 +178,11 @@ static int move_one(struct move *m, uintptr_t from, uintptr_t to, size_t len,
 static int move_last(struct move *m, uintptr_t from, uintptr_t to)
 {
 	size_t page = hs_sys_page_size();
+	size_t more = m->new_len - m->old_len;
 
-	return move_piece(from, to, page, page + m->new_len - m->old_len, 0);
+	if (move_piece(from, to, page, page + more, 0) == 0)
+		return 0;
+	return copy_piece(m, from, to, page);
 }
 
 /* pre: the target is mapped, and no part of it is huge. */
@@ -310,13 +325,6 @@ static bool grow_in_place(struct move *m)
 		return false;
 	back_fresh(m, m->old.to, m->old.to + more);
 	return true;
-}
-
-static bool is_mapped(uintptr_t addr)
-{
-	struct hs_vm_range page = { addr, addr + hs_sys_page_size() };
-
-	return hs_vm_first_hole(&page) == page.to;
 }
 
 /* What is to stay of the old range. */

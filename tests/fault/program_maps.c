@@ -19,6 +19,7 @@ struct area {
 	uint64_t tag[MAX_PAGES]; /* 0: zeros */
 	bool hole[MAX_PAGES];
 	bool hidden[MAX_PAGES]; /* PROT_NONE */
+	bool fixed[MAX_PAGES];  /* PROT_READ */
 };
 
 static struct area a, b;
@@ -75,7 +76,7 @@ static void write_page(struct area *area, size_t page, uint64_t tag)
 static void write_all(struct area *area, uint64_t seed)
 {
 	for (size_t i = 0; i < area->nr; i++)
-		if (!area->hole[i] && !area->hidden[i])
+		if (!area->hole[i] && !area->hidden[i] && !area->fixed[i])
 			write_page(area, i, seed + i);
 	check_area(area);
 }
@@ -83,14 +84,22 @@ static void write_all(struct area *area, uint64_t seed)
 static void start(struct area *area, size_t bytes, int prot)
 {
 	area->nr = bytes / PAGE;
-	area->p = mmap(NULL, bytes, prot,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	/* A call that fails once is the program's own, and may be made again.
+	 */
+	for (int i = 0; i < 2; i++) {
+		area->p = mmap(NULL, bytes, prot,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			       0);
+		if (area->p != MAP_FAILED)
+			break;
+	}
 	if (area->p == MAP_FAILED)
 		out_of_memory("a mapping");
 	for (size_t i = 0; i < area->nr; i++) {
 		area->tag[i] = 0;
 		area->hole[i] = false;
 		area->hidden[i] = prot == PROT_NONE;
+		area->fixed[i] = false;
 	}
 	check_area(area);
 }
@@ -108,8 +117,10 @@ static void unmap(struct area *area, size_t first, size_t nr)
 static void protect(struct area *area, size_t first, size_t nr, int prot)
 {
 	if (mprotect(area->p + first * PAGE, nr * PAGE, prot) == 0)
-		for (size_t i = first; i < first + nr; i++)
+		for (size_t i = first; i < first + nr; i++) {
 			area->hidden[i] = prot == PROT_NONE;
+			area->fixed[i] = prot == PROT_READ;
+		}
 	check_area(area);
 }
 
@@ -134,6 +145,7 @@ static void map_over(struct area *area, size_t first, size_t nr)
 		area->tag[i] = 0;
 		area->hole[i] = false;
 		area->hidden[i] = false;
+		area->fixed[i] = false;
 	}
 	check_area(area);
 }
@@ -147,7 +159,8 @@ static void resize(struct area *area, size_t nr)
 		for (size_t i = area->nr; i < nr; i++) {
 			area->tag[i] = 0;
 			area->hole[i] = false;
-			area->hidden[i] = false;
+			area->hidden[i] = area->hidden[area->nr - 1];
+			area->fixed[i] = area->fixed[area->nr - 1];
 		}
 		area->p = p;
 		area->nr = nr;
@@ -169,6 +182,7 @@ static void move_onto(struct area *to, size_t first, struct area *from,
 		to->tag[first + i] = from->tag[src + i];
 		to->hole[first + i] = false;
 		to->hidden[first + i] = from->hidden[src + i];
+		to->fixed[first + i] = from->fixed[src + i];
 		from->hole[src + i] = true;
 	}
 	check_area(to);
