@@ -101,6 +101,74 @@ static void residency(void)
 		HS_T_CHECK(nr < 16, "%zu present", nr);
 }
 
+static size_t nr_present(char *p, size_t len)
+{
+	static unsigned char present[LARGE / 4096];
+	size_t i, nr = 0;
+
+	HS_T_CHECK(len <= LARGE && mincore(p, len, present) == 0);
+	for (i = 0; i < len / 4096; i++)
+		nr += present[i] & 1;
+	return nr;
+}
+
+static size_t nr_lines(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "r");
+	char line[256];
+	size_t nr = 0;
+
+	HS_T_CHECK(file != NULL);
+	while (fgets(line, sizeof(line), file))
+		nr += strstr(line, text) != NULL;
+	fclose(file);
+	return nr;
+}
+
+static char *map(int flags)
+{
+	char *p = mmap(NULL, LARGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+	HS_T_CHECK(p != MAP_FAILED);
+	return p;
+}
+
+/* The same of mappings; "has their pages at once"; "a read takes a page";
+ * "several lines, with a name". */
+static void mappings(void)
+{
+	long rss;
+	char *p = map(0), *q = map(MAP_NORESERVE), *r = map(MAP_NORESERVE);
+	size_t i;
+
+	HS_T_CHECK(nr_present(p, LARGE) == (shim ? LARGE / 4096 : 0));
+	HS_T_CHECK(nr_present(q, LARGE) == 0);
+	q[5] = 1;
+	HS_T_CHECK(nr_present(q, LARGE) == (shim ? HUGE / 4096 : 1));
+	HS_T_CHECK((nr_lines("/proc/self/maps", "/anon_hugepage") != 0) == shim);
+	rss = status("HugetlbPages:");
+	for (i = 0; i < LARGE; i += HUGE)
+		HS_T_CHECK(*(volatile char *)(r + i) == 0);
+	rss = status("HugetlbPages:") - rss;
+	HS_T_CHECK(rss == (shim ? (long)LARGE / 1024 : 0), "%ld kB", rss);
+	HS_T_CHECK(munmap(p, LARGE) == 0);
+	HS_T_CHECK(munmap(q, LARGE) == 0);
+	HS_T_CHECK(munmap(r, LARGE) == 0);
+}
+
+/* "VmLck" after mlockall() does not count huge pages. */
+static void locked(void)
+{
+	char *p = map(MAP_POPULATE);
+
+	HS_T_CHECK(mlockall(MCL_CURRENT) == 0);
+	HS_T_CHECK((status("VmLck:") < (long)LARGE / 1024) == shim,
+		   "VmLck %ld", status("VmLck:"));
+	HS_T_CHECK(munlockall() == 0);
+	HS_T_CHECK(munmap(p, LARGE) == 0);
+}
+
 /* Is the page mapped by this process alone? */
 static bool is_mine(const char *p)
 {
@@ -149,6 +217,8 @@ int main(int argc, char **argv)
 	fill_the_heap();
 	address_space();
 	residency();
+	mappings();
 	copies();
+	locked();
 	return 0;
 }
