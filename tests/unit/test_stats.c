@@ -281,6 +281,22 @@ START_TEST(touched_since)
 }
 END_TEST
 
+/* 8 MiB are mapped, and there were pages for 6. */
+START_TEST(populated_in_part)
+{
+	MACHINE("A=b");
+	hs_stats_gauge_add(HS_GAUGE_VM_LAZY, mib(8));
+	hs_stats_gauge_add(HS_GAUGE_VM_LAZY, -mib(8));
+	hs_stats_gauge_add(HS_GAUGE_VM_HUGE, mib(6));
+	hs_stats_gauge_add(HS_GAUGE_VM_BASE, mib(2));
+	hs_stats_gauge_add(HS_GAUGE_VM_BASE, -mib(2));
+	hs_stats_report(REPORT_FD, true);
+	ck_assert_ptr_nonnull(strstr(reported, "\"mmap_coverage\":1.000,"
+					       "\"mmap_coverage_at_peak\":"
+					       "0.750"));
+}
+END_TEST
+
 START_TEST(json_without_proc)
 {
 	MACHINE("A=b");
@@ -421,6 +437,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, text_at_its_longest);
 	tcase_add_test(tc, json);
 	tcase_add_test(tc, touched_since);
+	tcase_add_test(tc, populated_in_part);
 	tcase_add_test(tc, json_without_proc);
 	tcase_add_test(tc, to_a_file);
 	tcase_add_test(tc, to_a_file_that_cannot_be);
