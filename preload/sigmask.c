@@ -68,6 +68,8 @@ static void change_virtual(int how, unsigned long bits)
 		hs_sigmask_virtual &= ~bits;
 	else
 		hs_sigmask_virtual = bits;
+	if (how != SIG_BLOCK)
+		hs_trap_handler_unblock(how == SIG_UNBLOCK ? bits : ~bits);
 	if (hs_trap_pending() & ~hs_sigmask_virtual)
 		hs_trap_deliver_pending();
 }
@@ -76,7 +78,7 @@ static void change_virtual(int how, unsigned long bits)
 int hs_sigmask_change(hs_sigmask_fn *real, int how, const sigset_t *set,
 		      sigset_t *old)
 {
-	unsigned long before = hs_sigmask_virtual;
+	unsigned long before = hs_sigmask_virtual | hs_trap_handler_bits();
 	unsigned long bits = set ? hs_sigmask_bits(set) : 0;
 	sigset_t stripped, was;
 	int ret;

@@ -278,6 +278,7 @@ static uintptr_t stack_pointer(const ucontext_t *uc)
 struct nest {
 	struct nest *self;
 	unsigned long serial;
+	unsigned long blocks; /* of the trap's signals, as the kernel would */
 };
 
 static HS_TLS struct nest *nest_top[TRAP_NR];
@@ -290,17 +291,65 @@ static HS_TLS unsigned nest_depth[TRAP_NR];
  * so not before it has happened this often without a return. */
 #define NEST_DEPTH_MAX 4
 
-static bool inside_handler(int i, uintptr_t sp)
+static struct nest *running(int i, uintptr_t sp)
 {
 	struct nest *n = nest_top[i];
 
 	if (n == NULL || sp >= (uintptr_t)n ||
 	    (uintptr_t)n - sp > NEST_STACK_BYTES || n->self != n ||
-	    n->serial != nest_serial[i]) {
+	    n->serial != nest_serial[i])
+		return NULL;
+	return n;
+}
+
+static bool inside_handler(int i, uintptr_t sp)
+{
+	struct nest *n = running(i, sp);
+	int sig = i == TRAP_BUS ? SIGBUS : SIGSEGV;
+
+	if (n == NULL || !(n->blocks & HS_SIGBIT(sig))) {
 		nest_depth[i] = 0;
 		return false;
 	}
 	return ++nest_depth[i] >= NEST_DEPTH_MAX;
+}
+
+unsigned long hs_trap_handler_bits(void)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	unsigned long bits = 0;
+	struct nest *n;
+	int i;
+
+	for (i = 0; i < TRAP_NR; i++) {
+		n = running(i, here);
+		if (n != NULL)
+			bits |= n->blocks;
+	}
+	return bits;
+}
+
+void hs_trap_handler_unblock(unsigned long bits)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	struct nest *n;
+	int i;
+
+	for (i = 0; i < TRAP_NR; i++) {
+		n = running(i, here);
+		if (n != NULL)
+			n->blocks &= ~bits;
+	}
+}
+
+void hs_trap_handlers_left(uintptr_t sp)
+{
+	int i;
+
+	for (i = 0; i < TRAP_NR; i++)
+		if (running(i, (uintptr_t)__builtin_frame_address(0)) &&
+		    (sp == 0 || (uintptr_t)nest_top[i] < sp))
+			nest_top[i] = NULL;
 }
 
 static void set_mask(unsigned long mask)
@@ -318,6 +367,8 @@ static void call_application(int sig, siginfo_t *info, ucontext_t *uc,
 	struct nest *outer = nest_top[i];
 	unsigned long outer_serial = nest_serial[i];
 	struct nest nest = { .self = &nest, .serial = outer_serial + 1 };
+
+	nest.blocks = HS_SIGBIT(sig) | hs_sigmask_bits(&act->sa_mask);
 
 	if (act->sa_flags & (int)SA_RESETHAND)
 		action_write(&actions[i], (void *)SIG_DFL, 0, 0);

@@ -48,6 +48,14 @@ int hs_trap_sigaction(int sig, const struct sigaction *act,
 /* The application's action is SIG_IGN: what an exec must inherit. */
 bool hs_trap_is_ignored(int sig);
 
+/* What the handlers of the application that run in this thread block by
+ * running, and that it has unblocked @bits of it.  The kernel's own mask has
+ * none of it, and a fault kills only when it comes again and again. */
+unsigned long hs_trap_handler_bits(void);
+void hs_trap_handler_unblock(unsigned long bits);
+/* The caller jumps out of them to a frame at @sp, 0: not known. */
+void hs_trap_handlers_left(uintptr_t sp);
+
 /* Deliver to the application's action what is pending and no longer blocked
  * virtually in this thread; the number delivered. */
 int hs_trap_deliver_pending(void);

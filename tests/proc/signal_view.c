@@ -20,20 +20,14 @@
 #include <time.h>
 #include <ucontext.h>
 
-#include "../lib/hs_test.h"
+#include "signal_view.h"
 
 /* Old calls are what is tested. */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
-#define WANT(cond)                                                             \
-	do {                                                                   \
-		if (!(cond))                                                   \
-			return __LINE__;                                       \
-	} while (0)
-
 static volatile sig_atomic_t count, last_code;
 static void *volatile last_addr;
-static char *volatile guard; /* PROT_NONE */
+char *volatile guard;
 
 static void counting(int sig)
 {
@@ -48,34 +42,6 @@ static void informed(int sig, siginfo_t *info, void *context)
 	count++;
 	last_code = info->si_code;
 	last_addr = info->si_addr;
-}
-
-static bool blocked(int sig)
-{
-	sigset_t set;
-
-	return sigprocmask(SIG_BLOCK, NULL, &set) == 0 &&
-	       sigismember(&set, sig) == 1;
-}
-
-static int change(int how, int sig)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, sig);
-	return sigprocmask(how, &set, NULL);
-}
-
-static int action(int sig, void (*handler)(int, siginfo_t *, void *),
-		  int flags)
-{
-	struct sigaction sa;
-
-	memset(&sa, 0, sizeof(sa));
-	sa.sa_sigaction = handler;
-	sa.sa_flags = SA_SIGINFO | flags;
-	return sigaction(sig, &sa, NULL);
 }
 
 /* Run @f in a child; its wait status. */
@@ -780,7 +746,8 @@ static int case_vfork(void)
 	X(mask_context) X(mask_syscall) X(action_view) X(action_sysv)          \
 	X(action_xopen) X(action_bsd) X(kill_handler) X(kill_default)          \
 	X(kill_blocked) X(kill_fork) X(kill_pending_default) X(wait)           \
-	X(wait_thread) X(suspend) X(fault_jump) X(fault_heal) X(fault_mask)    \
+	X(wait_thread) X(suspend) X(fault_jump) X(jump_mask) X(handler_view)   \
+	X(fault_heal) X(fault_mask)                                            \
 	X(fault_bus) X(fault_kills) X(fault_stack) X(exec) X(spawn)      \
 	X(vfork)
 
