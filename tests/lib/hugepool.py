@@ -93,3 +93,22 @@ def pool(size_bytes):
         finally:
             with contextlib.suppress(OSError):
                 write(before)
+
+
+@contextlib.contextmanager
+def exactly(pages):
+    """Exactly so many free huge pages, locked, and no more to come; or
+    Missing.  The block may set the pool to another size by write()."""
+    with open_lock() as lock:
+        if "HS_POOL_LOCKED" not in os.environ:
+            take(lock)
+        before = value("nr_hugepages")
+        try:
+            wanted = before - value("free_hugepages") + pages
+            if not grow(wanted) or value("free_hugepages") != pages:
+                raise Missing(f"needs a pool of exactly {pages} free huge "
+                              "pages: as root, with no other user of them")
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                write(before)

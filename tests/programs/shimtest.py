@@ -129,6 +129,18 @@ def pool(size_bytes):
         yield
 
 
+@contextlib.contextmanager
+def pool_exactly(pages):
+    """Exactly so many free huge pages, locked, or a skip."""
+    find_library()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hugepool.exactly(pages))
+        except hugepool.Missing as missing:
+            skip(str(missing))
+        yield
+
+
 # --- programs ---------------------------------------------------------------
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""node, perl, git, java and gcc do a real task, with the same output and the
-same files as without the library.
+"""node, perl, git, java, gcc and sqlite do a real task, with the same output and
+the same files as without the library; those that map large areas of their own
+also with few huge pages and with none.
 
   tasks.py [NAME...]   only those
 
@@ -233,13 +234,77 @@ objdump -d task.o | sha256sum
 rm -f *.ltrans* *.wpa* *.res *.lto*
 """
 
+# V8's cages are reservations of gigabytes, of which parts become writable.
+WASM = r"""
+cat >task.js <<'EOF'
+let x = 1;
+const next = () => (x = (x * 48271) % 2147483647);
+const memory = new WebAssembly.Memory({ initial: 16, maximum: 65536 });
+const live = [], buffers = [];
+let sum = 0;
+for (let round = 0; round < 4; round++) {
+	memory.grow(400);
+	const words = new Uint32Array(memory.buffer);
+	for (let i = round; i < words.length; i += 509)
+		words[i] ^= next();
+	for (let i = 0; i < 100000; i++)
+		live.push({ a: next(), b: 'k' + next(), c: [next(), i] });
+	for (let i = 0; i < 30; i++)
+		buffers.push(new Float64Array(next() % 400000).fill(next()));
+	for (let i = 0; i < 50000; i++)
+		live[next() % live.length] = { a: i, b: '', c: [next()] };
+	buffers.splice(next() % buffers.length, 10);
+	global.gc();
+	for (let i = 0; i < words.length; i += 17)
+		sum = (sum + words[i]) % 1000000007;
+}
+for (const o of live)
+	sum = (sum * 3 + o.a + o.b.length + o.c[0]) % 1000000007;
+for (const b of buffers)
+	sum = (sum * 3 + b.length + b[b.length >> 1]) % 1000000007;
+console.log(sum, require('v8').getHeapStatistics().heap_size_limit);
+EOF
+node --expose-gc --max-old-space-size=4096 task.js
+"""
+
+SQLITE = r"""
+sqlite3 -batch task.db <<'EOF'
+PRAGMA mmap_size=1073741824;
+PRAGMA cache_size=-64000;
+PRAGMA journal_mode=WAL;
+CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, tag BLOB);
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
+  WHERE i < 300000)
+INSERT INTO item SELECT i, printf('item %d of a table', i * 7919 % 1000003),
+  zeroblob(i % 64) FROM n;
+CREATE INDEX by_name ON item(name);
+UPDATE item SET name = name || ' changed' WHERE id % 50 = 7;
+DELETE FROM item WHERE id % 3 = 0;
+SELECT count(*), sum(length(name)), max(name), sum(length(tag)) FROM item;
+SELECT substr(name, 6, 2) AS k, count(*), sum(id) FROM item GROUP BY k;
+VACUUM;
+PRAGMA mmap_size=0;
+SELECT count(*), min(name) FROM item WHERE name > 'item 5';
+PRAGMA mmap_size=1073741824;
+SELECT id, name FROM item ORDER BY name DESC LIMIT 5;
+PRAGMA integrity_check;
+.once dump.sql
+.dump
+EOF
+rm task.db
+"""
+
 TASKS = {
     "node": (NODE, ["node:nodejs"]),
     "perl": (PERL, ["perl"]),
     "git": (GIT, ["git"]),
     "java": (JAVA.replace("ECJ", ECJ), ["java:default-jre-headless"]),
     "gcc": (GCC, ["gcc", "objdump:binutils"]),
+    "wasm": (WASM, ["node:nodejs"]),
+    "sqlite": (SQLITE, ["sqlite3"]),
 }
+# Huge pages of the runs besides the one with enough.
+SHORT = {"wasm": [0, 40], "sqlite": [0]}
 
 
 def files(directory):
@@ -274,12 +339,7 @@ def run(directory, script, env):
         return process.returncode, output.decode(errors="replace"), left
 
 
-def compare(directory, name):
-    script, _ = TASKS[name]
-    bare = run(directory, script, t.bare_env())
-    t.expect(bare[0] == 0, f"{name} fails by itself: {bare[1][-2000:]}")
-    with t.pool(POOL_BYTES):
-        shim = run(directory, script, t.shim_env(directory))
+def expect_same(name, shim, bare):
     t.expect(shim[0] == 0,
              f"{name} ends with {shim[0]}: {shim[1][-2000:]}")
     t.expect(shim[1] == bare[1],
@@ -290,6 +350,20 @@ def compare(directory, name):
     t.expect(not differ, f"{name} leaves other files: {differ}")
     print(f"{name}: {len(shim[1])} bytes of output and {len(shim[2])} files "
           "as without the library", flush=True)
+
+
+def compare(directory, name):
+    script, _ = TASKS[name]
+    bare = run(directory, script, t.bare_env())
+    t.expect(bare[0] == 0, f"{name} fails by itself: {bare[1][-2000:]}")
+    with t.pool(POOL_BYTES):
+        shim = run(directory, script, t.shim_env(directory))
+    expect_same(name, shim, bare)
+    for pages in SHORT.get(name, []):
+        with t.pool_exactly(pages):
+            shim = run(directory, script,
+                       t.shim_env(directory, HUGESHIM_LIMIT="none"))
+        expect_same(f"{name}, {pages} pages", shim, bare)
 
 
 def main():
