@@ -86,11 +86,23 @@ static size_t span_units(size_t size_bytes)
 	return nr_units;
 }
 
+/* Make a block of the units from @first on. */
+static void *make_span(const struct hs_span_pool *pool, uint32_t first,
+		       size_t nr_units, bool big)
+{
+	struct hs_unit *unit = hs_unit_at(first);
+
+	unit->nr_units = (uint32_t)nr_units;
+	unit->pool = pool->id;
+	unit->big = big;
+	hs_unit_set_kind(unit, HS_UNIT_SPAN);
+	return hs_unit_address(first);
+}
+
 /* A block of whole units, or NULL. */
 static void *take_span(struct hs_span_pool *pool, size_t nr_units,
 		       size_t align_units, unsigned flags, bool *zeroed)
 {
-	struct hs_unit *unit;
 	size_t got_units;
 	uint32_t first;
 
@@ -98,12 +110,7 @@ static void *take_span(struct hs_span_pool *pool, size_t nr_units,
 			      &got_units);
 	if (first == HS_NO_UNIT)
 		return NULL;
-	unit = hs_unit_at(first);
-	unit->nr_units = (uint32_t)got_units;
-	unit->pool = pool->id;
-	unit->big = (flags & HS_SPAN_BIG) != 0;
-	hs_unit_set_kind(unit, HS_UNIT_SPAN);
-	return hs_unit_address(first);
+	return make_span(pool, first, got_units, (flags & HS_SPAN_BIG) != 0);
 }
 
 static void *alloc_span(struct hs_span_pool *pool, size_t size_bytes,
@@ -502,12 +509,7 @@ static void *resize_span(struct hs_unit *unit, size_t new_units)
 				     &got_units);
 		if (first == HS_NO_UNIT)
 			return NULL;
-		unit = hs_unit_at(first);
-		unit->nr_units = (uint32_t)got_units;
-		unit->pool = pool->id;
-		unit->big = true;
-		hs_unit_set_kind(unit, HS_UNIT_SPAN);
-		return hs_unit_address(first);
+		return make_span(pool, first, got_units, true);
 	}
 	if (new_units < nr_units) {
 		unit->nr_units = (uint32_t)new_units;
