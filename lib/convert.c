@@ -97,7 +97,8 @@ static bool has_page(struct hs_slot *slot)
 
 	if (hs_slot_state(slot) == HS_SLOT_HUGE)
 		return true;
-	return hs_sys.mincore(hs_slot_address(slot), hs_sys_page_size(), &vec) != 0 ||
+	return hs_sys.mincore(hs_slot_address(slot), hs_sys_page_size(),
+			      &vec) != 0 ||
 	       (vec & 1);
 }
 

@@ -179,7 +179,8 @@ static bool retry_protected(struct hs_slot *slot, const void *addr)
 	mine = !pool || hs_slot_prot(slot) & PROT_WRITE;
 	/* Also where a conversion failed and could not undo this itself. */
 	if (pool && mine)
-		err = hs_sys.mprotect(hs_slot_address(slot), hs_region_slot_bytes(),
+		err = hs_sys.mprotect(hs_slot_address(slot),
+				      hs_region_slot_bytes(),
 				      hs_slot_prot(slot));
 	hs_lock_release(&hs_rescue_lock);
 	if (!mine)

@@ -104,7 +104,7 @@ static void start(struct area *area, size_t bytes, int prot)
 	check_area(area);
 }
 
-/* --- calls, and what they do to the pages ------------------------------------ */
+/* --- calls, and what they do to the pages -------------------------------- */
 
 static void unmap(struct area *area, size_t first, size_t nr)
 {
@@ -124,7 +124,8 @@ static void protect(struct area *area, size_t first, size_t nr, int prot)
 	check_area(area);
 }
 
-/* Refused half-way, it may have done a part: each page is as it was, or zero. */
+/* Refused half-way, it may have done a part: each page is as it was, or zero.
+ */
 static void empty(struct area *area, size_t first, size_t nr)
 {
 	int ret = madvise(area->p + first * PAGE, nr * PAGE, MADV_DONTNEED);
