@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * 64 GiB of which one base page in 64 MiB is touched: no huge page before the
- * first touch, at most one for each, few kernel mappings, all given back.
+ * 64 GiB, or as many as the second argument says, of which one base page in
+ * 64 MiB is touched: no huge page before the first touch, at most one for each,
+ * few kernel mappings, all given back.
  *
  *   vm_sparse mmap|calloc
  *   vm_sparse read	says "mapped", waits for a line, and reads a pipe into
  *			parts that nobody has touched
- *   vm_sparse wait	touches every 64th of the places, says "mapped" and its
- *			address, and waits for a line
+ *   vm_sparse wait	touches every 8th of the places, says "mapped", where and
+ *			its process id, and waits for a line
  *   vm_sparse abort	likewise, and then aborts
  */
 #ifndef _GNU_SOURCE
@@ -19,14 +20,15 @@
 #include "../lib/hs_test.h"
 
 #define GIB ((size_t)1 << 30)
-#define SIZE (64 * GIB)
 #define STEP ((size_t)64 << 20)
-#define NR (SIZE / STEP)
 /* Where in its step a touched page is: not at a slot's start. */
 #define OFFSET 123 * 4096
 #define FEW 64
 #define READ_BYTES 4000
 #define NR_READS 20
+
+static size_t size = 64 * GIB;
+static size_t nr;
 
 static unsigned count_maps(void)
 {
@@ -43,7 +45,7 @@ static unsigned count_maps(void)
 
 static char *map(void)
 {
-	char *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	HS_T_CHECK(p != MAP_FAILED);
@@ -52,13 +54,13 @@ static char *map(void)
 
 static void touch(char *p, size_t every)
 {
-	for (size_t i = 0; i < NR; i += every)
+	for (size_t i = 0; i < nr; i += every)
 		memcpy(p + i * STEP + OFFSET, &i, sizeof(i));
 }
 
 static void verify(const char *p)
 {
-	for (size_t i = 0; i < NR; i++) {
+	for (size_t i = 0; i < nr; i++) {
 		size_t got;
 
 		memcpy(&got, p + i * STEP + OFFSET, sizeof(got));
@@ -76,7 +78,7 @@ static void sparse(bool by_calloc)
 	char *p;
 
 	before = hs_t_hugetlb_bytes(0);
-	p = by_calloc ? calloc(1, SIZE) : map();
+	p = by_calloc ? calloc(1, size) : map();
 	HS_T_CHECK(p != NULL);
 	huge = hs_t_hugetlb_bytes(0) - before;
 	HS_T_CHECK(huge <= slot, "%lld bytes before a touch", huge);
@@ -84,14 +86,14 @@ static void sparse(bool by_calloc)
 	HS_T_CHECK(maps <= FEW, "%u kernel mappings", maps);
 	touch(p, 1);
 	huge = hs_t_hugetlb_bytes(0) - before;
-	HS_T_CHECK(huge <= (long long)(NR + 1) * slot,
-		   "%lld huge pages for %zu touches", huge / slot, NR);
-	printf("huge %lld of %zu, maps %u\n", huge / slot, NR, maps);
+	HS_T_CHECK(huge <= (long long)(nr + 1) * slot,
+		   "%lld huge pages for %zu touches", huge / slot, nr);
+	printf("huge %lld of %zu, maps %u\n", huge / slot, nr, maps);
 	verify(p);
 	if (by_calloc)
 		free(p);
 	else
-		HS_T_CHECK(munmap(p, SIZE) == 0);
+		HS_T_CHECK(munmap(p, size) == 0);
 	huge = hs_t_hugetlb_bytes(0) - before;
 	HS_T_CHECK(by_calloc || huge == 0, "%lld bytes kept", huge);
 }
@@ -113,7 +115,7 @@ static void read_into(void)
 	wait_for_line(p);
 	HS_T_CHECK(pipe(fd) == 0);
 	for (size_t i = 0; i < NR_READS; i++) {
-		char *at = p + i * (SIZE / NR_READS) / 4096 * 4096 + OFFSET;
+		char *at = p + i * (size / NR_READS) / 4096 * 4096 + OFFSET;
 
 		hs_t_fill(out, sizeof(out), i);
 		HS_T_CHECK(write(fd[1], out, sizeof(out)) == READ_BYTES);
@@ -130,13 +132,16 @@ int main(int argc, char **argv)
 	const char *what = argc > 1 ? argv[1] : "mmap";
 	char *p;
 
+	if (argc > 2)
+		size = strtoul(argv[2], NULL, 10) * GIB;
+	nr = size / STEP;
 	if (strcmp(what, "mmap") == 0 || strcmp(what, "calloc") == 0) {
 		sparse(*what == 'c');
 	} else if (strcmp(what, "read") == 0) {
 		read_into();
 	} else {
 		p = map();
-		touch(p, 64);
+		touch(p, 8);
 		wait_for_line(p);
 		if (strcmp(what, "abort") == 0) {
 			HS_T_CHECK(setrlimit(RLIMIT_CORE, &no_limit) == 0);
