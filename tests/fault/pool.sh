@@ -51,9 +51,28 @@ inject_mounted() { # ARGUMENT OF program
 		-t "$HS_FAULT_SECONDS" "$top_builddir/tests/fault/program" "$1"
 }
 
+# Threads that write where pages are replaced without a call that the kernel
+# always refuses; a write that is lost is seen.
+# shellcheck disable=SC2317 # by with_pool
+write_without() { # RULE
+	rm -f "$stats"
+	env HS_FAULT="$1" HUGESHIM_STATS="$stats" HUGESHIM_STATS_FORMAT=json \
+		LD_PRELOAD="$HS_TEST_FAULT_LIB" \
+		"$top_builddir/tests/proc/fork_threads" --mib 12 --epochs 1 \
+		--forks 20 || return
+	grep -q '"convert":[1-9]' "$stats" && return
+	echo "$1: no page was replaced" >&2
+	return 1
+}
+
 for what in heap threads fork calls maps; do
 	with_pool inject $what
 done
+stats=$(mktemp) || exit 99
+# shellcheck disable=SC2016 # at exit
+on_exit 'rm -f "$stats"'
+with_pool write_without mremap:EPERM:from:1
+with_pool write_without mprotect:EPERM:from:12
 if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
 	mount=$(mktemp -d) || exit 99
 	# shellcheck disable=SC2016 # at exit
