@@ -166,7 +166,11 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} all[] = { { "sparse", sparse }, { "move", move }, { "calls", calls } };
+	} all[] = {
+		{ "sparse", sparse },
+		{ "move", move },
+		{ "calls", calls },
+	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		int asked = argc < 2;

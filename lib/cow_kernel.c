@@ -51,7 +51,8 @@ static int copy_slot(struct hs_slot *slot, char **copy)
 
 	*copy = NULL;
 	if (hs_slot_state(slot) == HS_SLOT_LAZY &&
-	    hs_sys.mincore(hs_slot_address(slot), hs_sys_page_size(), &vec) == 0 &&
+	    hs_sys.mincore(hs_slot_address(slot), hs_sys_page_size(), &vec) ==
+		    0 &&
 	    !(vec & 1))
 		return 0;
 	p = hs_sys.mmap(NULL, len, PROT_READ | PROT_WRITE,
@@ -173,7 +174,8 @@ static void postfork_parent(void)
 
 	for (unsigned i = 0; i < nr_kept; i++) {
 		/* Else the next child would miss the slot. */
-		if (hs_sys.madvise(hs_slot_address(kept[i].slot), len, MADV_DOFORK))
+		if (hs_sys.madvise(hs_slot_address(kept[i].slot), len,
+				   MADV_DOFORK))
 			hs_convert_to_base_locked(kept[i].slot);
 		if (kept[i].copy)
 			hs_sys.munmap(kept[i].copy, len);

@@ -82,10 +82,10 @@ static void dirty_clear(size_t first, size_t nr_units)
 /* Beside the arena, and growing with it. */
 static int map_tables(void)
 {
-	uint8_t id;
+	unsigned id;
 
 	for (id = 0; id < HS_NR_POOLS; id++)
-		hs_span_pools[id].id = id;
+		hs_span_pools[id].id = (uint8_t)id;
 	hs_heap_map.units =
 		hs_region_table(sizeof(struct hs_unit), HS_UNIT_SHIFT);
 	dirty_map = hs_region_table(sizeof(uint64_t), HS_UNIT_SHIFT + 6);

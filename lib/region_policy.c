@@ -156,7 +156,8 @@ static bool vmas_left(void)
 	       policy.max_vmas;
 }
 
-/* What is counted only goes up; the kernel knows better, but not for nothing. */
+/* What is counted only goes up; the kernel knows better, but not for nothing.
+ */
 bool hs_policy_may_split(void)
 {
 	static unsigned refused;

@@ -15,7 +15,9 @@ static size_t page_bytes(void)
 
 static size_t nr_pages(void)
 {
-	return (hs_regmap.end - hs_regmap.first + ((size_t)1 << hs_regmap.page_shift) - 1) >>
+	size_t per_page = (size_t)1 << hs_regmap.page_shift;
+
+	return (hs_regmap.end - hs_regmap.first + per_page - 1) >>
 	       hs_regmap.page_shift;
 }
 
@@ -102,6 +104,15 @@ int hs_regmap_cover(size_t first, size_t nr)
 	return 0;
 }
 
+/* From a page that is not there to where the next may be. */
+static size_t skip_step(size_t page, size_t end)
+{
+	bool word = page % 64 == 0 && end - page > 64 &&
+		    hs_regmap.page_map[page / 64] == 0;
+
+	return word ? 64 : 1;
+}
+
 void hs_regmap_unreserve(void)
 {
 	size_t page = 0, end = nr_pages();
@@ -114,10 +125,7 @@ void hs_regmap_unreserve(void)
 		from = page;
 		/* Most words of the map are empty. */
 		while (page < end && !has_page(page))
-			page += page % 64 == 0 && end - page > 64 &&
-						hs_regmap.page_map[page / 64] == 0
-					? 64
-					: 1;
+			page += skip_step(page, end);
 		if (page > from)
 			hs_sys.munmap(page_address(from),
 				      (page - from) * page_bytes());

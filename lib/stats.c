@@ -47,8 +47,8 @@ static void raise_to(_Atomic uint64_t *peak, uint64_t value)
 
 /* What the coverage was when the heap was largest; at exit most programs have
  * given back what mattered.  Huge pages that wait for their first touch count:
- * where there are none, they turn to base pages in these gauges, which leaves the
- * sum as it was: hence what it was made of last. */
+ * where there are none, they turn to base pages in these gauges, which leaves
+ * the sum as it was: hence what it was made of last. */
 static void note_largest(struct hs_stats_largest *largest, uint64_t huge,
 			 uint64_t rest)
 {

@@ -79,7 +79,7 @@ bool hs_vm_range(const void *addr, size_t len, struct hs_vm_range *range)
 	return hs_vm_concerns(addr, range->to - range->from);
 }
 
-/* --- what a range touches --------------------------------------------------- */
+/* --- what a range touches ------------------------------------------------ */
 
 static struct hs_slot *vm_slot(size_t index)
 {
@@ -195,7 +195,7 @@ uintptr_t hs_vm_first_hole(const struct hs_vm_range *range)
 	return range->to;
 }
 
-/* --- backing ---------------------------------------------------------------- */
+/* --- backing ------------------------------------------------------------- */
 
 bool hs_vm_enabled(void)
 {
@@ -365,7 +365,7 @@ void hs_vm_reserve(const struct hs_vm_range *range, int prot)
 	take(first, end - first, HS_SLOT_RESERVED, prot);
 }
 
-/* --- mmap ------------------------------------------------------------------- */
+/* --- mmap ---------------------------------------------------------------- */
 
 static bool is_anonymous(int flags)
 {
@@ -492,7 +492,7 @@ void *hs_vm_mmap(void *addr, size_t len, int prot, int flags, int fd,
 	return p;
 }
 
-/* --- munmap ----------------------------------------------------------------- */
+/* --- munmap -------------------------------------------------------------- */
 
 int hs_vm_munmap(void *addr, size_t len)
 {
@@ -515,7 +515,7 @@ int hs_vm_munmap(void *addr, size_t len)
 	return err;
 }
 
-/* --- for others ------------------------------------------------------------- */
+/* --- for others ---------------------------------------------------------- */
 
 int hs_vm_release(const void *addr, size_t len)
 {

@@ -60,7 +60,7 @@ static enum kind kind_of(int advice)
 	}
 }
 
-/* --- one slot, from @from to @to ------------------------------------------- */
+/* --- one slot, from @from to @to ----------------------------------------- */
 
 /* The heap's pages stay: a slot of its that is HUGE has one. */
 static bool is_whole(const struct hs_slot *slot,
@@ -155,7 +155,7 @@ static int advise_slot(struct hs_slot *slot, const struct hs_vm_range *part,
 	return 0;
 }
 
-/* --- the range --------------------------------------------------------------- */
+/* --- the range ----------------------------------------------------------- */
 
 /* The first slot of the range from @from on that is huge, or its end. */
 static uintptr_t next_huge(const struct hs_vm_range *range, uintptr_t from)

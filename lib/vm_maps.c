@@ -84,8 +84,9 @@ static bool next_line(struct reader *r, struct line *line)
 	line->prot |= next_char(r) == 'w' ? PROT_WRITE : 0;
 	line->prot |= next_char(r) == 'x' ? PROT_EXEC : 0;
 	line->anonymous = next_char(r) == 'p';
-	if (!skip_past(r, ' ') || !skip_past(r, ' ') || !skip_past(r, ' '))
-		return false;
+	for (int field = 0; field < 3; field++)
+		if (!skip_past(r, ' '))
+			return false;
 	c = number(r, 10, &inode);
 	while (c == ' ')
 		c = next_char(r);

@@ -53,7 +53,7 @@ static void back_fresh(struct move *m, uintptr_t from, uintptr_t to)
 		m->populate = hs_vm_back(&m->fresh, m->prot, 0);
 }
 
-/* --- pieces ----------------------------------------------------------------- */
+/* --- pieces -------------------------------------------------------------- */
 
 static int move_piece(uintptr_t from, uintptr_t to, size_t len, size_t new_len,
 		      int flags)
@@ -207,7 +207,7 @@ static int move_pieces(struct move *m, uintptr_t to)
 	return err;
 }
 
-/* --- where to ---------------------------------------------------------------- */
+/* --- where to ------------------------------------------------------------ */
 
 /* A place whose slots begin where those of the old one do. */
 static uintptr_t map_in_phase(const struct move *m)
@@ -274,7 +274,7 @@ static uintptr_t move(struct move *m)
 	return to;
 }
 
-/* --- mremap ------------------------------------------------------------------ */
+/* --- mremap -------------------------------------------------------------- */
 
 static int unmap_tail(struct move *m)
 {

@@ -131,7 +131,7 @@ HS_EXPORT void *mremap(void *old, size_t old_len, size_t new_len, int flags,
 	return p;
 }
 
-/* --- what only the kernel can do to a page: it gets base pages --------------- */
+/* --- what only the kernel can do to a page: it gets base pages ----------- */
 
 typedef int fn_mlock(const void *, size_t);
 typedef int fn_mlock2(const void *, size_t, unsigned);
@@ -214,7 +214,7 @@ HS_EXPORT void *shmat(int id, const void *addr, int flags)
 	return ((fn_shmat *)hs_real(HS_REAL_shmat))(id, addr, flags);
 }
 
-/* --- by number ---------------------------------------------------------------- */
+/* --- by number ----------------------------------------------------------- */
 
 /* The range that a call of the kind above names. */
 static int release_for(long nr, const long *a)

@@ -146,7 +146,8 @@ static void mappings(void)
 	HS_T_CHECK(nr_present(q, LARGE) == 0);
 	q[5] = 1;
 	HS_T_CHECK(nr_present(q, LARGE) == (shim ? HUGE / 4096 : 1));
-	HS_T_CHECK((nr_lines("/proc/self/maps", "/anon_hugepage") != 0) == shim);
+	HS_T_CHECK((nr_lines("/proc/self/maps", "/anon_hugepage") != 0) ==
+		   shim);
 	rss = status("HugetlbPages:");
 	for (i = 0; i < LARGE; i += HUGE)
 		HS_T_CHECK(*(volatile char *)(r + i) == 0);

@@ -101,7 +101,7 @@ static void expect(const char *p, const char *want, const char *what)
 	}
 }
 
-/* --- what is backed ---------------------------------------------------------- */
+/* --- what is backed ------------------------------------------------------ */
 
 static void backed(void)
 {
@@ -172,7 +172,7 @@ static void not_backed(void)
 	munmap(p, HUGE - PAGE);
 }
 
-/* --- what turns it into base pages -------------------------------------------- */
+/* --- what turns it into base pages --------------------------------------- */
 
 typedef void change(char *p);
 
@@ -259,7 +259,7 @@ static void changed(void)
 	after("mremap of a page", move_out, "h-hh", not_the_page);
 }
 
-/* --- contents that go ------------------------------------------------------------ */
+/* --- contents that go ---------------------------------------------------- */
 
 static void emptied(void)
 {
@@ -279,7 +279,7 @@ static void emptied(void)
 	munmap(p, NR * HUGE);
 }
 
-/* --- moving and growing ------------------------------------------------------------ */
+/* --- moving and growing -------------------------------------------------- */
 
 static void moved(void)
 {
@@ -313,7 +313,7 @@ static void moved(void)
 	munmap(q, NR * HUGE);
 }
 
-/* --- processes that limit themselves -------------------------------------------------- */
+/* --- processes that limit themselves ------------------------------------- */
 
 static void limited(void)
 {

@@ -7,8 +7,8 @@
  *   vm_sparse mmap|calloc
  *   vm_sparse read	says "mapped", waits for a line, and reads a pipe into
  *			parts that nobody has touched
- *   vm_sparse wait	touches every 8th of the places, says "mapped", where and
- *			its process id, and waits for a line
+ *   vm_sparse wait	touches every 8th of the places, says "mapped", where
+ *			and its process id, and waits for a line
  *   vm_sparse abort	likewise, and then aborts
  */
 #ifndef _GNU_SOURCE
