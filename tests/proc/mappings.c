@@ -101,7 +101,18 @@ static void expect(const char *p, const char *want, const char *what)
 	}
 }
 
-/* --- what is backed ------------------------------------------------------ */
+/* --- what is backed ------------------------------------------------------- */
+
+/* Reserved by one call, and its last two slots made writable. */
+static void reserved(size_t len, const char *want)
+{
+	char *p = map_at(NULL, len, PROT_NONE, ANON | MAP_NORESERVE);
+	char *q = (char *)((uintptr_t)(p + len) & ~(HUGE - 1)) - 2 * HUGE;
+
+	HS_T_CHECK(mprotect(q, 2 * HUGE, RW) == 0);
+	expect(q, want, "the end of what was reserved");
+	munmap(p, len);
+}
 
 static void backed(void)
 {
@@ -127,6 +138,8 @@ static void backed(void)
 	fill(q + 4 * HUGE, 2 * HUGE);
 	expect(q + 4 * HUGE, "hhb", "PROT_NONE made writable");
 	munmap(p, 8 * HUGE);
+	reserved((size_t)64 << 30, "hh");
+	reserved(((size_t)64 << 30) + PAGE, "bb");
 	p = map_at((void *)(8UL << 40), 2 * HUGE, RW, ANON);
 	HS_T_CHECK(p == (char *)(8UL << 40));
 	expect(p, "hh", "a hint");
@@ -172,7 +185,7 @@ static void not_backed(void)
 	munmap(p, HUGE - PAGE);
 }
 
-/* --- what turns it into base pages --------------------------------------- */
+/* --- what turns it into base pages ---------------------------------------- */
 
 typedef void change(char *p);
 
@@ -259,7 +272,7 @@ static void changed(void)
 	after("mremap of a page", move_out, "h-hh", not_the_page);
 }
 
-/* --- contents that go ---------------------------------------------------- */
+/* --- contents that go ----------------------------------------------------- */
 
 static void emptied(void)
 {
@@ -279,7 +292,7 @@ static void emptied(void)
 	munmap(p, NR * HUGE);
 }
 
-/* --- moving and growing -------------------------------------------------- */
+/* --- moving and growing --------------------------------------------------- */
 
 static void moved(void)
 {
@@ -313,7 +326,7 @@ static void moved(void)
 	munmap(q, NR * HUGE);
 }
 
-/* --- processes that limit themselves ------------------------------------- */
+/* --- processes that limit themselves -------------------------------------- */
 
 static void limited(void)
 {
