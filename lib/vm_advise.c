@@ -85,20 +85,31 @@ static bool is_resident(struct hs_slot *slot)
 	       (vec & 1);
 }
 
+/* The page goes back to the pool. */
+static int empty_whole(struct hs_vm_guard *guard, struct hs_slot *slot)
+{
+	int err;
+
+	hs_vm_change(guard);
+	err = hs_sys.madvise(hs_slot_address(slot), hs_region_slot_bytes(),
+			     MADV_DONTNEED);
+	if (!err && hs_slot_state(slot) == HS_SLOT_HUGE)
+		hs_slot_set_state(slot, HS_SLOT_LAZY);
+	hs_vm_changed(guard);
+	return err;
+}
+
 /* Zeros, at once; the page stays huge unless all of it goes. */
-static int empty(struct hs_slot *slot, const struct hs_vm_range *part)
+static int empty(struct hs_vm_guard *guard, struct hs_slot *slot,
+		 const struct hs_vm_range *part)
 {
 	size_t len = part->to - part->from;
 	int err;
 
 	if (hs_slot_state(slot) == HS_SLOT_LAZY && !is_resident(slot))
 		return 0;
-	if (is_whole(slot, part)) {
-		err = hs_sys.madvise((void *)part->from, len, MADV_DONTNEED);
-		if (!err && hs_slot_state(slot) == HS_SLOT_HUGE)
-			hs_slot_set_state(slot, HS_SLOT_LAZY);
-		return err;
-	}
+	if (is_whole(slot, part))
+		return empty_whole(guard, slot);
 	hs_rescue_prepare((void *)part->from, len);
 	if (is_huge(slot) && hs_slot_prot(slot) & PROT_WRITE) {
 		memset((void *)part->from, 0, len);
@@ -138,12 +149,12 @@ static int dump(struct hs_slot *slot, const struct hs_vm_range *part,
 	return err;
 }
 
-static int advise_slot(struct hs_slot *slot, const struct hs_vm_range *part,
-		       int advice)
+static int advise_slot(struct hs_vm_guard *guard, struct hs_slot *slot,
+		       const struct hs_vm_range *part, int advice)
 {
 	switch (kind_of(advice)) {
 	case EMPTY:
-		return empty(slot, part);
+		return empty(guard, slot, part);
 	case POPULATE:
 		return populate(slot, part, advice);
 	case DUMP:
@@ -171,7 +182,8 @@ static uintptr_t next_huge(const struct hs_vm_range *range, uintptr_t from)
 
 /* As the kernel goes: on over holes, which make it ENOMEM; not over the first
  * other error. */
-static int advise_parts(const struct hs_vm_range *range, int advice)
+static int advise_parts(struct hs_vm_guard *guard,
+			const struct hs_vm_range *range, int advice)
 {
 	uintptr_t p = range->from;
 	int result = 0, err;
@@ -186,7 +198,8 @@ static int advise_parts(const struct hs_vm_range *range, int advice)
 			size_t i = hs_vm_slot(p);
 
 			part.to = HS_MIN(range->to, hs_vm_address(i + 1));
-			err = advise_slot(&hs_regmap.slots[i], &part, advice);
+			err = advise_slot(guard, &hs_regmap.slots[i], &part,
+					  advice);
 		}
 		if (err && err != -ENOMEM)
 			return err;
@@ -214,7 +227,7 @@ int hs_vm_madvise(void *addr, size_t len, int advice)
 		if (!err)
 			err = hs_sys.madvise(addr, len, advice);
 	} else {
-		err = advise_parts(&range, advice);
+		err = advise_parts(&guard, &range, advice);
 	}
 	hs_vm_end(&guard);
 	return err;
