@@ -188,7 +188,8 @@ uintptr_t hs_vm_first_hole(const struct hs_vm_range *range)
 			p += len;
 			continue;
 		}
-		for (; hs_sys.mincore((void *)p, page, vec) != -ENOMEM;)
+		while (p < range->to &&
+		       hs_sys.mincore((void *)p, page, vec) != -ENOMEM)
 			p += page;
 		return p;
 	}
