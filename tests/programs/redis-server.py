@@ -5,7 +5,8 @@
 At least 95 % of its heap on huge pages; what was set is what is got; a BGSAVE
 during which every hundredth key is overwritten writes the data of the moment
 of the fork: a server without the library loads the same digest from it, and
-so does one with the library.
+so does one with the library.  So does one that keeps Debian's jemalloc, whose
+arenas are on huge pages then.
 """
 
 import os
@@ -167,7 +168,12 @@ def expect_huge(server, stats_dir):
                       memory)
 
 
-def expect_loads(directory, name, env, wanted):
+def own_allocator(env):
+    """With the library that leaves malloc to the program."""
+    return dict(env, LD_PRELOAD=env["LD_PRELOAD"].replace(".so", "-mmap.so"))
+
+
+def expect_loads(directory, name, env, wanted, huge=False):
     """A fresh server finds in the file what the first one had."""
     with Server(directory, name, env) as server:
         t.expect(server.client.call(b"DBSIZE") == NR_KEYS,
@@ -175,7 +181,15 @@ def expect_loads(directory, name, env, wanted):
         t.expect(digest(server.client) == wanted,
                  f"the {name} server loaded other data")
         expect_values(server.client, lambda i: 0)
+        if huge:
+            memory = server.client.info(b"memory")
+            t.expect_coverage(name, t.Memory(server.process.pid),
+                              int(memory["used_memory"]))
         server.stop()
+        if huge:
+            report = t.report(directory, server.process.pid)
+            t.expect(report["coverage_at_peak"] is None, "a heap of ours")
+            t.expect(report["mmap_coverage"] >= t.COVERAGE, str(report))
 
 
 def main():
@@ -189,6 +203,8 @@ def main():
                 expect_values(server.client, lambda i: int(i % 100 == 0))
                 expect_huge(server, directory)
             expect_loads(directory, "shim", shim, before)
+            expect_loads(directory, "jemalloc", own_allocator(shim), before,
+                         huge=True)
         expect_loads(directory, "bare", t.bare_env(), before)
 
 
