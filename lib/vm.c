@@ -249,12 +249,13 @@ void hs_vm_move_record(size_t from, size_t to)
 	forget(src);
 }
 
-/* No huge page for these: transparent ones, or base pages. */
-static void leave_base(size_t first, size_t nr, int prot)
+/* No huge page for these: transparent ones, or base pages.  Of what may be
+ * sparse, only what is touched is to take memory. */
+static void leave_base(size_t first, size_t nr, int prot, bool sparse)
 {
 	if (nr == 0)
 		return;
-	if (hs_policy_fallback(HS_MAP_VM) == &hs_pagesrc_thp)
+	if (!sparse && hs_policy_fallback(HS_MAP_VM) == &hs_pagesrc_thp)
 		hs_sys.madvise((void *)hs_vm_address(first),
 			       nr << hs_arena.slot_shift, MADV_HUGEPAGE);
 	take(first, nr, HS_SLOT_BASE, prot);
@@ -282,6 +283,10 @@ bool hs_vm_back(const struct hs_vm_range *range, int prot, int flags)
 {
 	size_t first = hs_vm_first_whole(range);
 	size_t end = hs_vm_end_whole(range), nr = end - first, allowed;
+	bool sparse = !(flags & MAP_POPULATE) &&
+		      (flags & MAP_NORESERVE ||
+		       nr << hs_arena.slot_shift >
+			       hs_config->populate_max_bytes);
 
 	if (first >= end || range->to - range->from < threshold() ||
 	    hs_regmap_cover(first, nr))
@@ -297,12 +302,9 @@ bool hs_vm_back(const struct hs_vm_range *range, int prot, int flags)
 		allowed = 0;
 	}
 	take(first, allowed, HS_SLOT_LAZY, prot);
-	leave_base(first + allowed, nr - allowed, prot);
+	leave_base(first + allowed, nr - allowed, prot, sparse);
 	hs_stats_add(HS_STAT_MMAP_BACKED, allowed);
-	if (flags & MAP_POPULATE)
-		return allowed != 0;
-	return allowed != 0 && !(flags & MAP_NORESERVE) &&
-	       nr << hs_arena.slot_shift <= hs_config->populate_max_bytes;
+	return allowed != 0 && !sparse;
 }
 
 static bool is_lazy(size_t index)
