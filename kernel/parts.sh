@@ -4,7 +4,7 @@
 # has what it printed last.
 
 quick_parts="guest wrong1"
-all_parts="apply style guest wrong wrong1 base debug basedebug nohuge vm cost matrix arm64"
+all_parts="apply style guest wrong wrong1 base debug lockdep nohuge vm cost matrix arm64"
 
 programs=matrix,hugetlb
 
@@ -65,13 +65,14 @@ part_base() { # not patched: only what the patches mend fails
 		echo "which is what selftests/mended says"
 }
 
-part_basedebug() { # not patched, with lockdep: patch 1 is needed
-	build_one base 0 "" debug bzImage || return
-	if boot basedebug $programs 3600; then
-		echo "lockdep has nothing to say of the unpatched kernel"
+part_lockdep() { # without patch 1: lockdep reports the split of a hugetlb VMA
+	build_one patched "$(count_patches)" without-0001 debug bzImage ||
+		return
+	if boot lockdep hugetlb 3600 >"$work/lockdep.out" 2>&1; then
+		echo "lockdep has nothing to say"
 		return 1
-	fi >"$work/basedebug.out" 2>&1
-	grep -aE -m 1 'WARNING.* hugetlb_split' "$work/basedebug.log"
+	fi
+	grep -aE -m 1 'WARNING.* hugetlb_split' "$work/lockdep.log"
 }
 
 # One wrong operation: the guest has to notice.  In the tree and the build of
@@ -187,10 +188,11 @@ part_cost() { # instructions for normal pages, patched against unpatched
 		for run in 1 2 3; do
 			counts $what $run >"$work/counts-$what-$run" || return
 		done
-		echo "$what, the test in handle_mm_fault:"
-		objdump -d "$out/mm/memory.o" --disassemble=handle_mm_fault |
-			grep -E '\$0x400000,|<(hugetlb_(fault|pt_ops)|__x86_ind)' |
-			head -n 4
+		echo "$what, handle_mm_fault:"
+		objdump -dr --no-show-raw-insn "$out/mm/memory.o" |
+			awk '/<handle_mm_fault>:$/ { p = 1 } p
+				p && /^$/ { exit }' |
+			grep -E '\$0x40,0x22|(hugetlb|core)_pt_ops|hugetlb_f'
 	done
 	awk -f "$kdir/cost.awk" "$work"/counts-{base,patched,dispatch}-[123]
 }
