@@ -64,25 +64,32 @@ static void is_zero(const char *p, size_t from, size_t to)
 		HS_T_CHECK(p[i] == 0, "at %zx: %d", i, p[i]);
 }
 
-/* KernelPageSize of the mapping that holds @p. */
-static size_t page_size(const void *p)
+/* What smaps says of the mapping that holds @p: its line of the @name, or its
+ * first with an empty one; "" when nothing is mapped there. */
+static const char *smaps(const void *p, const char *name)
 {
 	FILE *file = fopen("/proc/self/smaps", "r");
+	bool here = false, found = false;
+	static char line[256];
 	unsigned long from, to;
-	bool here = false;
-	size_t kib = 0;
-	char line[256];
 
 	HS_T_CHECK(file != NULL);
-	while (kib == 0 && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+	while (!found && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2) {
 			here = from <= (unsigned long)p &&
 			       (unsigned long)p < to;
-		else if (here && !strncmp(line, "KernelPageSize:", 15))
-			kib = strtoul(line + 15, NULL, 10);
+			found = here && *name == '\0';
+		} else {
+			found = here && !strncmp(line, name, strlen(name));
+		}
 	}
 	fclose(file);
-	return kib * KIB;
+	return found ? line + strlen(name) : "";
+}
+
+static size_t page_size(const void *p)
+{
+	return strtoul(smaps(p, "KernelPageSize:"), NULL, 10) * KIB;
 }
 
 /* "h" for a slot on a huge page, "b" for base pages, "-" for none, from @p on;
@@ -272,6 +279,24 @@ static void changed(void)
 	after("mremap of a page", move_out, "h-hh", not_the_page);
 }
 
+/* Base pages take over protection and what core dumps leave out. */
+static void attributes(void)
+{
+	char *p = map(2 * HUGE);
+
+	fill(p, 2 * HUGE);
+	HS_T_CHECK(mprotect(p, HUGE, PROT_READ) == 0);
+	HS_T_CHECK(madvise(p + HUGE, HUGE, MADV_DONTDUMP) == 0);
+	HS_T_CHECK(munmap(p + PAGE, PAGE) == 0);
+	HS_T_CHECK(munmap(p + HUGE + PAGE, PAGE) == 0);
+	expect(p, "bb", "two slots with a hole each");
+	HS_T_CHECK(strstr(smaps(p, ""), " r--p ") != NULL);
+	HS_T_CHECK(strstr(smaps(p + HUGE, ""), " rw-p ") != NULL);
+	HS_T_CHECK(strstr(smaps(p, "VmFlags:"), " dd") == NULL);
+	HS_T_CHECK(strstr(smaps(p + HUGE, "VmFlags:"), " dd") != NULL);
+	munmap(p, 2 * HUGE);
+}
+
 /* --- contents that go ----------------------------------------------------- */
 
 static void emptied(void)
@@ -351,6 +376,7 @@ int main(int argc, char **argv)
 	backed();
 	not_backed();
 	changed();
+	attributes();
 	emptied();
 	moved();
 	limited();
