@@ -201,7 +201,7 @@ static int advise_parts(struct hs_vm_guard *guard,
 			err = advise_slot(guard, &hs_regmap.slots[i], &part,
 					  advice);
 		}
-		if (err && err != -ENOMEM)
+		if (err && (err != -ENOMEM || kind_of(advice) == POPULATE))
 			return err;
 		if (err)
 			result = err;

@@ -355,6 +355,40 @@ static uintptr_t remap(struct move *m)
 	return move(m);
 }
 
+static bool has_huge(const struct hs_vm_range *range)
+{
+	size_t i = hs_vm_slot(range->from);
+	size_t end = hs_vm_slot(range->to - 1) + 1;
+
+	for (; (i = hs_regmap_next(i, end)) < end; i++)
+		if (hs_vm_is_huge(&hs_regmap.slots[i]))
+			return true;
+	return false;
+}
+
+/*
+ * What is several mappings moves one by one (Linux 6.17), which huge pages that
+ * are to be replaced do not like.  Holes do not move: what is opposite to them
+ * stays.
+ */
+static int settle_target(const struct move *m, const struct hs_vm_range *target)
+{
+	void *p;
+	int err = hs_vm_settle_edges(target);
+
+	if (err || m->new_len != m->old_len || !has_huge(target))
+		return err;
+	if (hs_vm_first_hole(&m->old) < m->old.to)
+		return hs_vm_settle_all(target);
+	hs_vm_change(m->guard);
+	p = map_new(target->from, m->new_len, PROT_NONE,
+		    MAP_FIXED | MAP_NORESERVE);
+	if (!hs_sys_is_err(p))
+		hs_vm_forget(target);
+	hs_vm_changed(m->guard);
+	return hs_sys_is_err(p) ? hs_sys_err(p) : 0;
+}
+
 /* pre: the old range has no huge page. */
 static uintptr_t remap_native(struct move *m)
 {
@@ -364,11 +398,8 @@ static uintptr_t remap_native(struct move *m)
 	uintptr_t p;
 	int err = 0;
 
-	/* Holes do not move: what is opposite to them stays. */
-	if (fixed && hs_vm_first_hole(&m->old) < m->old.to)
-		err = hs_vm_settle_all(&target);
-	else if (fixed)
-		err = hs_vm_settle_edges(&target);
+	if (fixed)
+		err = settle_target(m, &target);
 	if (err)
 		return (uintptr_t)(intptr_t)err;
 	hs_vm_change(m->guard);
@@ -418,17 +449,6 @@ static uintptr_t remap_huge(struct move *m)
 	/* Several mappings at once: since Linux 6.17. */
 	err = hs_vm_settle_all(&m->old);
 	return err ? (uintptr_t)(intptr_t)err : remap_native(m);
-}
-
-static bool has_huge(const struct hs_vm_range *range)
-{
-	size_t i = hs_vm_slot(range->from);
-	size_t end = hs_vm_slot(range->to - 1) + 1;
-
-	for (; (i = hs_regmap_next(i, end)) < end; i++)
-		if (hs_vm_is_huge(&hs_regmap.slots[i]))
-			return true;
-	return false;
 }
 
 static uintptr_t remap_any(struct move *m)

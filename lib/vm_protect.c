@@ -21,27 +21,41 @@ static void set_prot(size_t first, size_t end, int prot)
 			hs_regmap.slots[first].prot = (uint8_t)prot;
 }
 
-/*
- * The kernel has changed what lies before the first hole, and then stopped; or
- * it stopped for want of memory, nobody knows where: then what is ours is made
- * as it was.
- */
-static void after_failure(const struct hs_vm_range *range, int prot)
+/* Records take over what the kernel did; where it does not tell, it is made as
+ * it was. */
+static void follow_kernel(const struct hs_vm_range *range)
 {
 	size_t i = hs_vm_first_whole(range), end = hs_vm_end_whole(range);
-	uintptr_t hole = hs_vm_first_hole(range);
 
-	if (hole < range->to) {
-		set_prot(i, HS_MIN(hs_vm_slot(hole), end), prot);
-		return;
-	}
 	for (; (i = hs_regmap_next(i, end)) < end; i++) {
+		struct hs_vm_range whole = { hs_vm_address(i),
+					     hs_vm_address(i + 1) };
 		struct hs_slot *slot = &hs_regmap.slots[i];
+		int prot;
 
-		if (hs_vm_is_huge(slot))
-			hs_sys.mprotect(hs_slot_address(slot),
+		if (!hs_vm_is_huge(slot))
+			continue;
+		if (hs_vm_is_uniform(&whole, &prot))
+			slot->prot = (uint8_t)prot;
+		else
+			hs_sys.mprotect((void *)whole.from,
 					hs_region_slot_bytes(), slot->prot);
 	}
+}
+
+/* The kernel has changed what lies before the first page that it could not
+ * change: a hole, or a file that may not be written (EACCES); or it stopped for
+ * want of memory, nobody knows where. */
+static void after_failure(const struct hs_vm_range *range, int prot, int err)
+{
+	uintptr_t hole = err == -ENOMEM ? hs_vm_first_hole(range) : range->to;
+
+	if (hole < range->to)
+		set_prot(hs_vm_first_whole(range),
+			 HS_MIN(hs_vm_slot(hole), hs_vm_end_whole(range)),
+			 prot);
+	else
+		follow_kernel(range);
 }
 
 static bool is_reserved(size_t index)
@@ -125,7 +139,7 @@ int hs_vm_mprotect(void *addr, size_t len, int prot)
 	hs_vm_change(&guard);
 	err = hs_sys.mprotect(addr, len, prot);
 	if (err)
-		after_failure(&range, prot);
+		after_failure(&range, prot, err);
 	else
 		set_prot(hs_vm_first_whole(&range), hs_vm_end_whole(&range),
 			 prot);
