@@ -80,6 +80,21 @@ static bool asks_moves_many(void)
 	return yes;
 }
 
+/* A hole, and behind it what cannot be read: of which does it tell? */
+static bool asks_populate_stops(void)
+{
+	char *q = mmap(NULL, 3 * FZ_PAGE, PROT_READ,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int err;
+
+	HS_T_CHECK(q != MAP_FAILED);
+	munmap(q + FZ_PAGE, FZ_PAGE);
+	HS_T_CHECK(mprotect(q + 2 * FZ_PAGE, FZ_PAGE, PROT_NONE) == 0);
+	err = madvise(q, 3 * FZ_PAGE, MADV_POPULATE_READ) ? errno : 0;
+	munmap(q, 3 * FZ_PAGE);
+	return err == ENOMEM;
+}
+
 static void ask_kernel(void)
 {
 	char *p = two_pages(-1), *q = two_pages(fz_run.shared_fd);
@@ -94,12 +109,14 @@ static void ask_kernel(void)
 	fz_run.has_thp = madvise(p, FZ_PAGE, MADV_HUGEPAGE) == 0;
 	fz_run.has_ksm = madvise(p, FZ_PAGE, MADV_MERGEABLE) == 0;
 	fz_run.has_guard = madvise(q, FZ_PAGE, MADV_GUARD_INSTALL) == 0;
+	fz_run.has_swap = madvise(p, FZ_PAGE, MADV_WILLNEED) == 0;
 	fz_run.has_mbind =
 		syscall(SYS_mbind, p, FZ_PAGE, 0, NULL, 0UL, 0UL) == 0;
 	fz_run.has_mlock = geteuid() == 0 && mlock(p, FZ_PAGE) == 0;
 	munmap(p, 2 * FZ_PAGE);
 	munmap(q, 2 * FZ_PAGE);
 	fz_run.moves_many = asks_moves_many();
+	fz_run.populate_stops = asks_populate_stops();
 }
 
 /* --- address space -------------------------------------------------------- */
@@ -309,14 +326,13 @@ static void replay(int fd)
 	fz_end(c);
 }
 
-static bool still_differs(const struct fz_call *calls, uint64_t n, bool quiet)
+/* This program in a new process, for the library's state is part of it: true,
+ * it differed. */
+static bool again(const char *mode, int fd, bool quiet)
 {
 	char fd_text[16], seed[32], steps[32], forks[16];
-	int status, fd = memfd_create("calls", 0);
-	ssize_t size = (ssize_t)(n * sizeof(*calls));
 	pid_t pid;
 
-	HS_T_CHECK(fd >= 0 && pwrite(fd, calls, (size_t)size, 0) == size);
 	snprintf(fd_text, sizeof(fd_text), "%d", fd);
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)fz_run.seed);
 	snprintf(steps, sizeof(steps), "%llu",
@@ -326,13 +342,23 @@ static bool still_differs(const struct fz_call *calls, uint64_t n, bool quiet)
 	HS_T_CHECK(pid >= 0);
 	if (pid == 0) {
 		execl("/proc/self/exe", "vm_fuzz", "--seed", seed, "--steps",
-		      steps, "--forks", forks, "--replay", fd_text,
+		      steps, "--forks", forks, mode, fd_text,
 		      quiet ? "--quiet" : NULL, NULL);
 		_exit(127);
 	}
-	status = hs_t_wait(pid);
+	return hs_t_wait(pid) != 0;
+}
+
+static bool still_differs(const struct fz_call *calls, uint64_t n, bool quiet)
+{
+	int fd = memfd_create("calls", 0);
+	ssize_t size = (ssize_t)(n * sizeof(*calls));
+	bool differs;
+
+	HS_T_CHECK(fd >= 0 && pwrite(fd, calls, (size_t)size, 0) == size);
+	differs = again("--replay", fd, quiet);
 	close(fd);
-	return status != 0;
+	return differs;
 }
 
 static uint64_t without(struct fz_call *to, const struct fz_call *from,
@@ -373,30 +399,36 @@ static uint64_t reduce(struct fz_call *calls, uint64_t n)
 	return n;
 }
 
-static void minimise(void)
+/* The calls of a run, in a file: their number, a page on the calls. */
+static size_t trace_bytes(void)
 {
-	size_t size = (fz_run.steps + 64) * sizeof(struct fz_call);
-	void *p = mmap(NULL, size + FZ_PAGE, PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct fz_call *calls;
-	uint64_t *nr = p;
-	pid_t pid;
+	return (fz_run.steps + 64) * sizeof(struct fz_call) + FZ_PAGE;
+}
+
+static void map_trace(int fd)
+{
+	char *p = mmap(NULL, trace_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED,
+		       fd, 0);
 
 	HS_T_CHECK(p != MAP_FAILED);
-	calls = (struct fz_call *)((char *)p + FZ_PAGE);
-	pid = fork();
-	HS_T_CHECK(pid >= 0);
-	if (pid == 0) {
-		fz_run.trace = calls;
-		fz_run.trace_nr = nr;
-		fz_run.quiet = true;
-		run_one();
-		_exit(0);
-	}
-	if (hs_t_wait(pid) == 0) {
+	fz_run.trace_nr = (uint64_t *)p;
+	fz_run.trace = (struct fz_call *)(p + FZ_PAGE);
+}
+
+static void minimise(void)
+{
+	int fd = memfd_create("trace", 0);
+	struct fz_call *calls;
+	uint64_t *nr;
+
+	HS_T_CHECK(fd >= 0 && ftruncate(fd, (off_t)trace_bytes()) == 0);
+	if (!again("--record", fd, true)) {
 		puts("no difference");
 		return;
 	}
+	map_trace(fd);
+	calls = fz_run.trace;
+	nr = fz_run.trace_nr;
 	if (!still_differs(calls, *nr, true))
 		HS_T_CHECK(false, "the same calls once more make none");
 	*nr = reduce(calls, *nr);
@@ -417,6 +449,7 @@ static const struct option options[] = {
 	{ "pool-toggle", required_argument, NULL, 'p' },
 	{ "without", required_argument, NULL, 'w' },
 	{ "minimise", no_argument, NULL, 'm' },
+	{ "record", required_argument, NULL, 'c' },
 	{ "replay", required_argument, NULL, 'r' },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ NULL, 0, NULL, 0 },
@@ -425,7 +458,7 @@ static const struct option options[] = {
 struct mode {
 	const char *pool;
 	bool minimise;
-	int replay;
+	int record, replay; /* descriptors, or -1 */
 };
 
 /* To find the second difference before the first is mended: a call's name, or
@@ -460,6 +493,8 @@ static void parse(int argc, char **argv, struct mode *mode)
 			leave_out(optarg);
 		else if (o == 'm')
 			mode->minimise = true;
+		else if (o == 'c')
+			mode->record = atoi(optarg);
 		else if (o == 'r')
 			mode->replay = atoi(optarg);
 		else if (o == 'q')
@@ -491,7 +526,7 @@ static double seconds(void)
 
 int main(int argc, char **argv)
 {
-	struct mode mode = { .replay = -1 };
+	struct mode mode = { .record = -1, .replay = -1 };
 	double start;
 
 	fix_addresses(argv);
@@ -503,6 +538,8 @@ int main(int argc, char **argv)
 	make_files();
 	ask_kernel();
 	fz_catch_faults();
+	if (mode.record >= 0)
+		map_trace(mode.record);
 	start = seconds();
 	if (mode.minimise)
 		minimise();

@@ -222,10 +222,12 @@ struct fz_run {
 	bool has_guard;
 	bool has_ksm;
 	bool has_thp;
+	bool has_swap; /* or MADV_WILLNEED refuses anonymous memory */
 	bool has_mbind;
 	bool has_mlock; /* of any amount */
 	bool exact_mincore; /* no swap, no huge pages unasked */
 	bool moves_many; /* mremap moves several mappings at once */
+	bool populate_stops; /* MADV_POPULATE_READ ends at the first hole */
 	struct fz_call *trace; /* every call goes here too, or NULL */
 	uint64_t *trace_nr;
 	_Atomic uint64_t done; /* steps that were not left out */

@@ -168,6 +168,8 @@ static int advise_page(struct fz_page *p, int advice)
 	case MADV_DONTFORK:
 	case MADV_DOFORK:
 		return advise_fork(p, advice);
+	case MADV_WILLNEED:
+		return p->kind == FZ_ANON && !fz_run.has_swap ? EBADF : 0;
 	case MADV_HUGEPAGE:
 		p->flags |= FZ_THP;
 		return 0;
@@ -214,7 +216,7 @@ static int advise(struct fz_ctx *c, struct fz_area *a, uint32_t first,
 
 		if (!fz_mapped(p)) {
 			hole = ENOMEM;
-			if (populates(advice))
+			if (populates(advice) && fz_run.populate_stops)
 				return hole;
 			continue;
 		}
@@ -277,6 +279,9 @@ bool fz_do_madvise(struct fz_ctx *c, struct fz_call *call)
 	int err = 0;
 
 	if (!a)
+		return false;
+	/* EBADF, from a kernel without swap, for anonymous memory alone. */
+	if (call->flags == MADV_WILLNEED && !fz_run.has_swap && fz_run.shim)
 		return false;
 	if (call->op == FZ_POSIX_MADVISE)
 		return posix_advise(c, call, a, first, end);

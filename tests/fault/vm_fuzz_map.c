@@ -493,6 +493,11 @@ bool fz_do_mremap(struct fz_ctx *c, struct fz_call *call)
 	err = mremap_error(call, &m);
 	if (!err && !fz_mapped(&m.from->page[m.page]))
 		err = EFAULT;
+	/* Kernels before 6.17 unmap the target first and ask then, and in
+	 * another order. */
+	if (m.fixed && !fz_run.moves_many &&
+	    (err || !m.nr_old || is_one(m.from, m.page, m.nr_old) != ONE_YES))
+		return false;
 	if (err) {
 		mremap_call(call, &m);
 		fz_expect(c, call, -1, err);
