@@ -250,11 +250,12 @@ void hs_vm_move_record(size_t from, size_t to)
 }
 
 /* No huge page for these: transparent ones, or base pages.  Of what may be
- * sparse, only what is touched is to take memory. */
+ * sparse, only what is touched is to take memory, unless the user chose THP. */
 static void leave_base(size_t first, size_t nr, int prot, bool sparse)
 {
 	if (nr == 0)
 		return;
+	sparse &= hs_config->backing != HS_BACKING_THP;
 	if (!sparse && hs_policy_fallback(HS_MAP_VM) == &hs_pagesrc_thp)
 		hs_sys.madvise((void *)hs_vm_address(first),
 			       nr << hs_arena.slot_shift, MADV_HUGEPAGE);
