@@ -73,8 +73,12 @@ wait $strace
 pool_same "$before" "gdb and strace" || exit 1
 
 begin wait 1
+taken=$(pool_free)
 gcore -o file "$pid" >gcore.out 2>&1 9>&- || fail "gcore: $(tail -3 gcore.out)"
 core_holds "file.$pid" 1
+# libhugeshim(7) says so; when it is no longer true, it should not.
+[ "$(pool_free)" -lt $((taken - 400)) ] ||
+	fail "gcore took $((taken - $(pool_free))) huge pages: the man page"
 rm -f "file.$pid"
 end || fail "after gcore: status $?"
 pool_same "$before" gcore || exit 1

@@ -28,8 +28,21 @@ BOUNDS = """--vm-bytes 64m --mmap-bytes 32m --mremap-bytes 32m --shm-bytes 8m
     --mmapmany-ops 20000""".split()
 
 
+def watch(process):
+    """Its exit status and the fewest free pages that were seen meanwhile: the
+    stressors leave by _exit, so there is no report of theirs."""
+    fewest = t.hugepool.value("free_hugepages")
+    for _ in range(SECONDS + LATE_SECONDS):
+        try:
+            return process.wait(1), fewest
+        except t.subprocess.TimeoutExpired:
+            fewest = min(fewest, t.hugepool.value("free_hugepages"))
+    os.killpg(process.pid, t.signal.SIGKILL)
+    return "not done", fewest
+
+
 def stress(directory, stressors, env):
-    """Exit status and what it says."""
+    """Exit status, what it says, fewest free pages."""
     command = [STRESS_NG, "--verify", "--oom-avoid", "--metrics-brief",
                "--temp-path", directory, "--timeout", f"{SECONDS}s", *BOUNDS]
     for name in stressors:
@@ -39,13 +52,9 @@ def stress(directory, stressors, env):
             t.running(command, env=env, cwd=directory, stdout=file,
                       stdin=t.subprocess.DEVNULL, stderr=t.subprocess.STDOUT,
                       start_new_session=True) as process:
-        try:
-            status = process.wait(SECONDS + LATE_SECONDS)
-        except t.subprocess.TimeoutExpired:
-            status = "not done"
-            os.killpg(process.pid, t.signal.SIGKILL)
+        status, fewest = watch(process)
     with open(log, encoding="utf-8", errors="replace") as file:
-        return status, file.read()
+        return status, file.read(), fewest
 
 
 def complaints(text):
@@ -55,7 +64,7 @@ def complaints(text):
 
 
 def expect_good(name, result):
-    status, text = result
+    status, text, _ = result
     bad = complaints(text)
     t.expect(status == 0 and not bad,
              f"{name}: status {status}: {bad}\n{text[-3000:]}")
@@ -65,14 +74,17 @@ def expect_good(name, result):
 
 def main():
     stressors = sys.argv[1:] or STRESSORS
+    if not os.path.isdir("/sys/kernel/mm/hugepages"):
+        t.skip("no huge pages: needs a kernel with CONFIG_HUGETLBFS")
     with t.workdir() as directory:
-        # A process of its own each; the reports of all show the library.
         expect_good("bare", stress(directory, stressors, t.bare_env()))
         for pages in PAGES:
             with t.pool_exactly(pages):
                 env = t.shim_env(directory, HUGESHIM_LIMIT="none")
                 result = stress(directory, stressors, env)
             expect_good(f"{pages} pages", result)
+            t.expect(result[2] < pages or pages == 0,
+                     f"of {pages} pages {result[2]} were always free")
             t.expect(any(name.endswith(".json")
                          for name in os.listdir(directory))
                      or not t.find_library(), "the library was not loaded")
