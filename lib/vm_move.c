@@ -368,25 +368,13 @@ static bool has_huge(const struct hs_vm_range *range)
 
 /*
  * What is several mappings moves one by one (Linux 6.17), which huge pages that
- * are to be replaced do not like.  Holes do not move: what is opposite to them
- * stays.
+ * are to be replaced do not like; and if the call fails, what is there stays.
  */
 static int settle_target(const struct move *m, const struct hs_vm_range *target)
 {
-	void *p;
-	int err = hs_vm_settle_edges(target);
-
-	if (err || m->new_len != m->old_len || !has_huge(target))
-		return err;
-	if (hs_vm_first_hole(&m->old) < m->old.to)
+	if (m->new_len == m->old_len && has_huge(target))
 		return hs_vm_settle_all(target);
-	hs_vm_change(m->guard);
-	p = map_new(target->from, m->new_len, PROT_NONE,
-		    MAP_FIXED | MAP_NORESERVE);
-	if (!hs_sys_is_err(p))
-		hs_vm_forget(target);
-	hs_vm_changed(m->guard);
-	return hs_sys_is_err(p) ? hs_sys_err(p) : 0;
+	return hs_vm_settle_edges(target);
 }
 
 /* pre: the old range has no huge page. */
