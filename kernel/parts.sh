@@ -72,7 +72,7 @@ part_lockdep() { # without patch 1: lockdep reports the split of a hugetlb VMA
 		echo "lockdep has nothing to say"
 		return 1
 	fi
-	grep -aE -m 1 'WARNING.* hugetlb_split' "$work/lockdep.log"
+	grep -aE -m 1 'WARNING.* i_mmap_assert_write_locked' "$work/lockdep.log"
 }
 
 # One wrong operation: the guest has to notice.  In the tree and the build of

@@ -157,7 +157,7 @@ static int is_trouble(const char *line)
 		"list_del", "scheduling while", "sleeping function",
 		"possible recursive", "circular locking", "inconsistent lock",
 		"suspicious RCU", "ODEBUG", "detected stall", "VM_BUG",
-		"use-after-free", "out-of-bounds", "uncharge",
+		"use-after-free in", "out-of-bounds in",
 	};
 
 	/* Says that it is there. */
