@@ -64,11 +64,11 @@ struct hs_slab_list {
 	uint32_t tail;
 };
 
-/* What is read of HS_THEAP_NONE. */
+/* What is read of HS_THEAP_NONE, aligned as a whole one. */
 struct hs_theap_front {
 	struct hs_unit *direct[HS_NR_DIRECT]; /* by (size + 15) / 16 */
 	struct hs_unit *active[HS_NR_SMALL];  /* hs_unit_none if none */
-};
+} __attribute__((aligned(64)));
 
 struct hs_theap {
 	struct hs_theap_front front;

@@ -138,8 +138,8 @@ static void before_jump(struct __jmp_buf_tag *env)
 typedef void jump_fn(struct __jmp_buf_tag *env, int value);
 
 #define JUMP(name)                                                             \
-	HS_EXPORT jump_fn hs_wrap_##name __asm__(#name)                        \
-		__attribute__((noreturn));                                     \
+	HS_EXPORT __attribute__((noreturn)) jump_fn hs_wrap_##name __asm__(    \
+		#name);                                                        \
 	void hs_wrap_##name(struct __jmp_buf_tag *env, int value)              \
 	{                                                                      \
 		before_jump(env);                                              \

@@ -104,8 +104,12 @@ def exactly(pages):
             take(lock)
         before = value("nr_hugepages")
         try:
-            wanted = before - value("free_hugepages") + pages
-            if not grow(wanted) or value("free_hugepages") != pages:
+            # A process outside that ends or begins meanwhile: look again.
+            for _ in range(2000):
+                if value("free_hugepages") == pages:
+                    break
+                grow(value("nr_hugepages") - value("free_hugepages") + pages)
+            else:
                 raise Missing(f"needs a pool of exactly {pages} free huge "
                               "pages: as root, with no other user of them")
             yield
