@@ -10,12 +10,12 @@
 #include "stats.h"
 #include "sys.h"
 
-/* Map a sixteenth of what there is at a time (fewer, longer runs: every
+/* Map a 24th of what there is at a time (fewer, longer runs: every
  * hugetlb VMA makes forks slower), at most this many slots. */
-#define GROW_SHARE 16
+#define GROW_SHARE 24
 #define GROW_MAX_SLOTS 32
 /* What the pools on base pages map at a time; where a limit is in force, and
- * there at least a sixteenth too. */
+ * there at least that share too. */
 #define BASE_CHUNK_UNITS 16
 #define LIMITED_CHUNK_UNITS 4
 /* A fork child that has needed this much is no longer taken for short-lived. */
@@ -407,7 +407,11 @@ static unsigned grow_policy(struct hs_span_pool *pool, size_t nr_units,
 		return HS_MAP_BASE | HS_MAP_EXACT;
 	}
 	pool->huge = true;
-	*roomy_units = HS_MIN(pool->mapped_units / GROW_SHARE, most);
+	/* Threads that find nothing free at once need not all be generous. */
+	*roomy_units = pool->growing > 1 ? 0
+					 : HS_MIN(pool->mapped_units /
+							  GROW_SHARE,
+						  most);
 	return 0;
 }
 
@@ -440,6 +444,19 @@ static uint32_t grow_packed(struct hs_span_pool *pool, size_t nr_units,
 		return first;
 	hs_extent_insert(pool, first, got);
 	return take(pool, nr_units, align_units, flags, zeroed);
+}
+
+static uint32_t grow_counted(struct hs_span_pool *pool, size_t nr_units,
+			     size_t align_units, unsigned flags, bool *zeroed)
+{
+	uint32_t first;
+
+	pool->growing++;
+	first = grow_packed(pool, nr_units, align_units, flags, zeroed);
+	/* A child that this thread forked from a handler begins at zero. */
+	if (pool->growing > 0)
+		pool->growing--;
+	return first;
 }
 
 /* Locks: hs_span_lock held. */
@@ -494,8 +511,8 @@ uint32_t hs_span_alloc(struct hs_span_pool *pool, size_t nr_units,
 			first = grow_big(pool, nr_units, align_units, zeroed,
 					 got_units);
 		else
-			first = grow_packed(pool, nr_units, align_units, flags,
-					    zeroed);
+			first = grow_counted(pool, nr_units, align_units,
+					     flags, zeroed);
 		decay(pool, nr_units);
 	}
 	span_unlock();

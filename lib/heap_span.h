@@ -44,6 +44,7 @@ struct hs_span_pool {
 	size_t free_slot_units;
 	size_t low_slot_units; /* least free_slot_units of this period */
 	uint32_t top;          /* past the highest unit ever mapped */
+	unsigned growing;      /* threads that map for packed requests now */
 	unsigned ticks;
 	long period_start_ms;
 };

@@ -295,6 +295,8 @@ void hs_heap_postfork_child(void)
 	hs_fork_generation++;
 	if (registry_taken)
 		orphan_heaps();
+	for (int i = 0; i < HS_NR_POOLS; i++)
+		hs_span_pools[i].growing = 0;
 	hs_lock_postfork_child(&hs_span_lock, span_taken);
 	hs_lock_postfork_child(&hs_large_lock, large_taken);
 	for (heap = heaps; heap != NULL; heap = heap->next)
