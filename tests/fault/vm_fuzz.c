@@ -15,6 +15,7 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -289,6 +290,16 @@ static void toggle(int fd, unsigned int low, unsigned int high)
 	_exit(0);
 }
 
+static pid_t toggler;
+
+/* What it still has to read must not be done after whoever runs this has given
+ * the pool back. */
+static void end_toggle(void)
+{
+	kill(toggler, SIGKILL);
+	waitpid(toggler, NULL, 0);
+}
+
 /* A process that sets the pool's size, low to high, as the steps go on. */
 static void start_toggle(const char *range)
 {
@@ -299,7 +310,9 @@ static void start_toggle(const char *range)
 		   "--pool-toggle LOW:HIGH");
 	HS_T_CHECK(pipe2(fd, O_CLOEXEC) == 0);
 	signal(SIGPIPE, SIG_IGN);
-	if (fork() == 0) {
+	toggler = fork();
+	if (toggler == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(fd[1]);
 		toggle(fd[0], low, high);
 	}
@@ -549,6 +562,8 @@ int main(int argc, char **argv)
 		run_threads();
 	else
 		run_one();
+	if (mode.pool)
+		end_toggle();
 	if (fz_run.quiet)
 		return 0;
 	printf("seed %llu: %llu steps, %.0f a second\n",
