@@ -37,6 +37,13 @@ def value(name):
         return int(file.read())
 
 
+def size():
+    """The number of pages that was asked for.  nr_hugepages of /sys counts
+    those too that a process still holds of a pool that has shrunk since."""
+    with open("/proc/sys/vm/nr_hugepages", encoding="ascii") as file:
+        return int(file.read())
+
+
 def write(pages):
     with open(pool_file("nr_hugepages"), "w", encoding="ascii") as file:
         file.write(str(pages))
@@ -82,8 +89,9 @@ def pool(size_bytes):
     with open_lock() as lock:
         if "HS_POOL_LOCKED" not in os.environ:
             take(lock)
-        before = value("nr_hugepages")
-        wanted = before + max(0, pages - value("free_hugepages"))
+        before = size()
+        wanted = value("nr_hugepages") + max(
+            0, pages - value("free_hugepages"))
         try:
             if not grow(wanted):
                 raise Missing(
@@ -102,7 +110,7 @@ def exactly(pages):
     with open_lock() as lock:
         if "HS_POOL_LOCKED" not in os.environ:
             take(lock)
-        before = value("nr_hugepages")
+        before = size()
         try:
             # A process outside that ends or begins meanwhile: look again.
             for _ in range(2000):

@@ -157,6 +157,11 @@ pool_value() { # nr_hugepages | free_hugepages | resv_hugepages | ...
 }
 
 pool_total() { pool_value nr_hugepages; }
+
+# The size that was asked for.  nr_hugepages of /sys counts pages as well that
+# a process still holds of a pool that has shrunk since: who restores that
+# number makes them stay.
+pool_size() { cat /proc/sys/vm/nr_hugepages; }
 # Free, and promised to nobody.
 pool_free() {
 	echo $(($(pool_value free_hugepages) - $(pool_value resv_hugepages)))
@@ -192,7 +197,7 @@ hs_pool_write() {
 # restored at exit.
 pool_set() {
 	pool_lock
-	[ -n "$hs_pool_saved" ] || hs_pool_saved=$(pool_total)
+	[ -n "$hs_pool_saved" ] || hs_pool_saved=$(pool_size)
 	[ -w "$hs_pool_dir/nr_hugepages" ] || return 1
 	hs_pool_write "$1"
 	if [ "$(pool_total)" -lt "$1" ]; then
@@ -211,12 +216,23 @@ pool_restore() {
 	pool_unlock
 }
 
+# The last test's processes may still be ending, with pages of a pool that is
+# smaller again: counters taken now would not come back.
+pool_settle() {
+	hs_look=0
+	while [ "$(pool_value surplus_hugepages)" != 0 ] &&
+		[ $hs_look -lt 300 ]; do
+		hs_look=$((hs_look + 1))
+	done
+}
+
 # At least N free pages, locked, or skip.  Pages that the machine's owner
 # reserved stay; the pool only grows.
 need_pool() {
 	[ -d "$hs_pool_dir" ] ||
 		skip "no huge pages: needs a kernel with CONFIG_HUGETLBFS"
 	pool_lock
+	pool_settle
 	[ "$(pool_free)" -ge "$1" ] && return 0
 	pool_set $(($(pool_total) + $1 - $(pool_free))) && return 0
 	pool_restore
@@ -230,6 +246,7 @@ need_pool_exactly() {
 	[ -d "$hs_pool_dir" ] ||
 		skip "no huge pages: needs a kernel with CONFIG_HUGETLBFS"
 	pool_lock
+	pool_settle
 	# A process outside that ends or begins meanwhile: look again.
 	for hs_look in 1 2 3 4 5; do
 		hs_surplus=$(pool_value surplus_hugepages)
