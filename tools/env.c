@@ -8,17 +8,9 @@
 #include <unistd.h>
 
 #include "env.h"
+#include "say.h"
 
 #define SEPARATORS ": \t\n"
-
-static void *must(void *p)
-{
-	if (p == NULL) {
-		fprintf(stderr, "hugectl: out of memory\n");
-		exit(125);
-	}
-	return p;
-}
 
 void env_set(struct env *env, const char *name, const char *value)
 {

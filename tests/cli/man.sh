@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The man pages are clean, and name every option that there is.
-pages="$HS_SRCDIR/man/hugectl.8 $HS_BUILDDIR/man/libhugeshim.7"
+pages="$HS_SRCDIR/man/hugectl*.8 $HS_BUILDDIR/man/libhugeshim.7"
 status=0
 
 command -v mandoc >/dev/null || {
 	echo "SKIP: mandoc is not installed (apt-get install mandoc)"
 	exit 77
 }
-for page in $pages; do
+for page in $pages; do # shellcheck disable=SC2086
 	mandoc -Tlint -Wwarning "$page" || status=1
 done
 
@@ -22,20 +22,38 @@ for name in $(awk -F'|' '/^[HU-]/ { print $1, $6 }' "$HS_SRCDIR/lib/options.tab"
 	}
 done
 
-# Every option of hugectl --help is in its page, and the other way round.
-"$HS_HUGECTL" --help | grep -o -- '^  *\(-[a-zA-Z], \)*--[a-z-]*' |
-	sed 's/.*--/--/' | sort -u >man.help.$$
-mandoc -Tascii "$HS_SRCDIR/man/hugectl.8" | sed 's/.\x08//g' |
-	grep -o -- '--[a-z][a-z-]*' | sort -u >man.page.$$
+# options WHAT FILE: what text calls an option.
+options() {
+	grep -o -- "$1" | sed 's/.*--/--/' | sort -u >"$2"
+}
+
+# compare PAGE COMMAND...: the options of COMMAND --help are in the page, and
+# the other way round.
+compare() {
+	page=$1
+	shift
+	"$@" --help | options '^  *\(-[a-zA-Z], \)*--[a-z-]*' man.help.$$
+	mandoc -Tascii "$HS_SRCDIR/man/$page" | sed 's/.\x08//g' |
+		options '^  *\(-[a-zA-Z], \)*--[a-z][a-z-]*' man.page.$$
+	diff man.help.$$ man.page.$$ || {
+		echo "(< hugectl --help, > $page)"
+		status=1
+	}
+}
+
+compare hugectl.8 "$HS_HUGECTL"
+for page in "$HS_SRCDIR"/man/hugectl-*.8; do
+	page=${page##*/}
+	name=${page#hugectl-}
+	compare "$page" "$HS_HUGECTL" "${name%.8}"
+done
 # Refused ones are in the page alone.
-for option in --shm --text --data --bss --share-text; do
-	grep -qx -- "$option" man.page.$$ || {
+for option in --text --data --bss --share-text; do
+	mandoc -Tascii "$HS_SRCDIR/man/hugectl.8" | sed 's/.\x08//g' |
+		grep -q -- "$option" || {
 		echo "hugectl.8 does not name $option"
 		status=1
 	}
-	grep -vx -- "$option" man.page.$$ >man.tmp.$$
-	mv man.tmp.$$ man.page.$$
 done
-diff man.help.$$ man.page.$$ || status=1
 rm -f man.help.$$ man.page.$$
 exit $status

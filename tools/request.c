@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The options of running a program, and what they become in its environment. */
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "request.h"
+#include "say.h"
+#include "version.h"
+
+static const char variables[] =
+#include "tools/hugectl_help.h"
+	;
+
+enum {
+	OPT_HEAP = 256,
+	OPT_MMAP,
+	OPT_THRESHOLD,
+	OPT_THP,
+	OPT_PAGE_SIZE,
+	OPT_FALLBACK,
+	OPT_LIMIT,
+	OPT_STATS,
+	OPT_JSON,
+	OPT_NO_INHERIT,
+	OPT_COW,
+	OPT_DRY_RUN,
+	OPT_FORCE_PRELOAD,
+	OPT_NO_PRELOAD,
+	OPT_NO_RESERVE,
+	OPT_LIBRARY_USE_PATH,
+	OPT_LIBRARY_PATH,
+	OPT_DISABLE,
+	OPT_SHM,
+	OPT_SEGMENT,
+	OPT_VERBOSE,
+};
+
+static const struct option options[] = {
+	{ "heap", optional_argument, NULL, OPT_HEAP },
+	{ "mmap", optional_argument, NULL, OPT_MMAP },
+	{ "threshold", required_argument, NULL, OPT_THRESHOLD },
+	{ "thp", no_argument, NULL, OPT_THP },
+	{ "page-size", required_argument, NULL, OPT_PAGE_SIZE },
+	{ "fallback", required_argument, NULL, OPT_FALLBACK },
+	{ "limit", required_argument, NULL, OPT_LIMIT },
+	{ "stats", optional_argument, NULL, OPT_STATS },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "no-inherit", no_argument, NULL, OPT_NO_INHERIT },
+	{ "cow", required_argument, NULL, OPT_COW },
+	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+	{ "force-preload", no_argument, NULL, OPT_FORCE_PRELOAD },
+	{ "no-preload", no_argument, NULL, OPT_NO_PRELOAD },
+	{ "no-reserve", no_argument, NULL, OPT_NO_RESERVE },
+	{ "library-use-path", no_argument, NULL, OPT_LIBRARY_USE_PATH },
+	{ "library-path", required_argument, NULL, OPT_LIBRARY_PATH },
+	{ "disable", optional_argument, NULL, OPT_DISABLE },
+	{ "shm", optional_argument, NULL, OPT_SHM },
+	{ "text", optional_argument, NULL, OPT_SEGMENT },
+	{ "data", optional_argument, NULL, OPT_SEGMENT },
+	{ "bss", optional_argument, NULL, OPT_SEGMENT },
+	{ "share-text", no_argument, NULL, OPT_SEGMENT },
+	{ "verbose", optional_argument, NULL, OPT_VERBOSE },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void print_help(void)
+{
+	printf("Usage: hugectl [OPTION]... [--] COMMAND [ARGUMENT]...\n"
+	       "Run COMMAND with its memory on huge pages: what it allocates "
+	       "and what it maps,\nor the one that is named.\n\n"
+	       "  --heap[=SIZE|yes|no|thp]  back malloc memory\n"
+	       "  --mmap[=SIZE|yes|no|thp]  back its own mappings\n"
+	       "  --threshold=SIZE          of those, only from this size on\n"
+	       "  --thp                     with transparent huge pages only\n"
+	       "  --page-size=SIZE          huge page size, such as 2M or 1G\n"
+	       "  --fallback=try|on|off     without huge pages: use others, "
+	       "use\n"
+	       "                            only others, or fail\n"
+	       "  --limit=SIZE|PERCENT%%     most huge page memory of a "
+	       "process\n"
+	       "  --stats[=FILE]            report at exit (standard error)\n"
+	       "  --json                    the report as one JSON object\n"
+	       "  --no-inherit              not for programs it starts\n"
+	       "  --cow=kernel              who copies pages after a fork\n"
+	       "  --dry-run                 print the environment, run "
+	       "nothing\n"
+	       "  -v, --verbose[=N]         say more, or as much as N (0..3)\n"
+	       "  -q                        say less\n"
+	       "  -h, --help                this text\n"
+	       "  -V, --version             the version\n\n");
+	printf("As libhugetlbfs's hugectl:\n"
+	       "  --no-preload              leave LD_PRELOAD alone\n"
+	       "  --force-preload           preload whatever COMMAND looks "
+	       "like\n"
+	       "  --no-reserve              accepted: nothing is reserved\n"
+	       "  --disable                 accepted: no segment is remapped\n"
+	       "  --library-use-path        let the loader search the library\n"
+	       "  --library-path=DIR        the library is in DIR or lib/\n\n"
+	       "Variables that the library reads (libhugeshim(7)):\n%s",
+	       variables);
+}
+
+/* One parser for all: a value is good if the library will take it. */
+static void set_checked(struct request *request, const char *option,
+			const char *variable, const char *value)
+{
+	char why[160];
+
+	if (hs_config_check(variable, value, why, sizeof(why)))
+		fail("%s: %s", option, why);
+	env_set(&request->env, variable, value);
+}
+
+/* What --heap and --mmap take is the same. */
+static const char *checked_use(const char *option, const char *value)
+{
+	char why[160];
+
+	if (value == NULL)
+		return "yes";
+	if (hs_config_check("HUGESHIM_HEAP", value, why, sizeof(why)))
+		fail("%s: %s", option, why);
+	return value;
+}
+
+static bool is_off(const char *value)
+{
+	static const char *const words[] = { "no", "off", "false", "0" };
+	size_t i;
+
+	for (i = 0; value != NULL && i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(value, words[i]))
+			return true;
+	return false;
+}
+
+static bool is_on(const char *value)
+{
+	return value != NULL && !is_off(value);
+}
+
+static bool is_thp(const char *value)
+{
+	return value != NULL && !strcmp(value, "thp");
+}
+
+/* Neither a word nor thp, once checked. */
+static bool is_size(const char *value)
+{
+	char why[160];
+
+	return value != NULL && !is_thp(value) &&
+	       hs_config_check("HUGESHIM_MMAP", value, why, sizeof(why)) != 0;
+}
+
+/* There is one size for heap and mappings. */
+static void set_mmap_size(struct request *request)
+{
+	const char *given = env_get(&request->env, "HUGESHIM_PAGE_SIZE");
+	const char *from = "--page-size";
+	size_t mine, other;
+
+	if (is_size(request->heap)) {
+		given = request->heap;
+		from = "--heap";
+	}
+	if (given != NULL && !hs_config_parse_size(given, &other) &&
+	    !hs_config_parse_size(request->mmap, &mine) && mine != other)
+		fail("--mmap: '%s' is another huge page size than that of %s",
+		     request->mmap, from);
+	env_set(&request->env, "HUGESHIM_PAGE_SIZE", request->mmap);
+}
+
+/* One that is switched on by itself switches the other off. */
+static void set_uses(struct request *request)
+{
+	const char *heap = request->heap, *mmap = request->mmap;
+	bool thp = request->thp || is_thp(heap) || is_thp(mmap);
+
+	if (is_on(request->mmap) && heap == NULL)
+		heap = "no";
+	if (is_on(request->heap) && mmap == NULL)
+		mmap = "no";
+	if (thp && is_off(heap))
+		env_set(&request->env, "HUGESHIM_BACKING", "thp");
+	else if (thp)
+		heap = "thp";
+	if (is_off(heap) && !is_off(mmap))
+		request->library = ENV_LIBRARY_MMAP;
+	if (heap != NULL) {
+		env_set(&request->env, "HUGESHIM_HEAP", heap);
+		env_set(&request->env, "HUGETLB_MORECORE", heap);
+	}
+	if (mmap != NULL)
+		env_set(&request->env, "HUGESHIM_MMAP",
+			is_off(mmap) ? "no" : "yes");
+	if (!thp && is_size(mmap))
+		set_mmap_size(request);
+}
+
+/* Absolute, because the program may leave the directory; and found out now,
+ * not when the program has run for a day. */
+static void set_stats(struct request *request, const char *value)
+{
+	char path[2 * PATH_MAX], dir[PATH_MAX], *slash;
+	struct stat st;
+
+	if (value == NULL || !strcmp(value, "-")) {
+		env_set(&request->env, "HUGESHIM_STATS", "-");
+		return;
+	}
+	if (*value == '\0')
+		fail("--stats: '' is not a file");
+	if (*value == '/')
+		dir[0] = '\0';
+	else if (getcwd(dir, sizeof(dir)) == NULL)
+		fail("--stats: no working directory: %s", strerror(errno));
+	snprintf(path, sizeof(path), "%s%s%s", dir, *dir ? "/" : "", value);
+	set_checked(request, "--stats", "HUGESHIM_STATS", path);
+	slash = strrchr(path, '/');
+	slash[1] = '\0';
+	if (stat(path, &st) || !S_ISDIR(st.st_mode))
+		fail("--stats: '%s' is in no directory", value);
+}
+
+static int parse_verbose(const char *text)
+{
+	char *end;
+	long level = strtol(text, &end, 10);
+
+	if (!isdigit((unsigned char)*text) || *end != '\0' || level > 99)
+		fail("--verbose: '%s' is not a number from 0 to 3", text);
+	return level > OUR_VERBOSE_MAX ? OUR_VERBOSE_MAX : (int)level;
+}
+
+static int environment_verbose(void)
+{
+	const char *text = getenv("HUGESHIM_VERBOSE");
+
+	return text != NULL && isdigit((unsigned char)*text) ? atoi(text) : 0;
+}
+
+static void change_verbose(struct request *request, int by)
+{
+	int level =
+		request->verbose < 0 ? environment_verbose() : request->verbose;
+
+	level += by;
+	request->verbose = level < 0                 ? 0
+			   : level > OUR_VERBOSE_MAX ? OUR_VERBOSE_MAX
+						     : level;
+}
+
+/* "--verbose 3" is how libhugetlbfs's hugectl wants it. */
+static void set_verbose(struct request *request, char **argv, const char *value)
+{
+	const char *next = argv[optind];
+
+	if (value == NULL && next != NULL && *next != '\0' &&
+	    next[strspn(next, "0123456789")] == '\0') {
+		value = next;
+		optind++;
+	}
+	if (value != NULL)
+		request->verbose = parse_verbose(value);
+	else
+		change_verbose(request, 1);
+}
+
+static void set_option(struct request *request, int option, const char *name,
+		       char **argv)
+{
+	struct env *env = &request->env;
+
+	switch (option) {
+	case OPT_HEAP:
+		request->heap = checked_use("--heap", optarg);
+		break;
+	case OPT_MMAP:
+		request->mmap = checked_use("--mmap", optarg);
+		break;
+	case OPT_THRESHOLD:
+		set_checked(request, "--threshold", "HUGESHIM_MMAP_THRESHOLD",
+			    optarg);
+		break;
+	case OPT_THP:
+		request->thp = true;
+		break;
+	case OPT_PAGE_SIZE:
+		set_checked(request, "--page-size", "HUGESHIM_PAGE_SIZE",
+			    optarg);
+		break;
+	case OPT_FALLBACK:
+		set_checked(request, "--fallback", "HUGESHIM_FALLBACK", optarg);
+		break;
+	case OPT_LIMIT:
+		set_checked(request, "--limit", "HUGESHIM_LIMIT", optarg);
+		break;
+	case OPT_STATS:
+		set_stats(request, optarg);
+		break;
+	case OPT_JSON:
+		env_set(env, "HUGESHIM_STATS_FORMAT", "json");
+		break;
+	case OPT_NO_INHERIT:
+		env_set(env, "HUGESHIM_INHERIT", "no");
+		break;
+	case OPT_COW:
+		set_checked(request, "--cow", "HUGESHIM_COW", optarg);
+		break;
+	case OPT_DRY_RUN:
+		request->dry_run = true;
+		break;
+	case OPT_FORCE_PRELOAD:
+		request->preload = true;
+		request->force_preload = true;
+		break;
+	case OPT_NO_PRELOAD:
+		request->preload = false;
+		break;
+	case OPT_NO_RESERVE:
+		env_set(env, "HUGETLB_NO_RESERVE", "yes");
+		break;
+	case OPT_LIBRARY_USE_PATH:
+		request->bare_name = true;
+		break;
+	case OPT_LIBRARY_PATH:
+		request->library_dir = optarg;
+		break;
+	case OPT_DISABLE:
+		env_set(env, "HUGETLB_ELFMAP", "no");
+		break;
+	case OPT_SHM:
+		fail("--shm: System V shared memory is not offered, only "
+		     "--heap and --mmap");
+	case OPT_SEGMENT:
+		fail("--%s: program segments are not offered, only --heap and "
+		     "--mmap",
+		     name);
+	case OPT_VERBOSE:
+		set_verbose(request, argv, optarg);
+		break;
+	case 'v':
+		change_verbose(request, 1);
+		break;
+	case 'q':
+		change_verbose(request, -1);
+		break;
+	case 'h':
+		print_help();
+		exit(0);
+	case 'V':
+		printf("hugectl (%s)\n", hs_version);
+		exit(0);
+	default:
+		exit(STATUS_OWN); /* getopt_long has said why */
+	}
+}
+
+void request_parse(struct request *request, int argc, char **argv)
+{
+	static char name[] = "hugectl"; /* in what getopt_long says */
+	int option, index;
+
+	argv[0] = name;
+	for (;;) {
+		index = 0;
+		option = getopt_long(argc, argv, "+hvqV", options, &index);
+		if (option == -1)
+			break;
+		set_option(request, option, options[index].name, argv);
+	}
+	if (argv[optind] == NULL && !request->dry_run)
+		fail("no command to run; see hugectl --help");
+	if (env_get(&request->env, "HUGESHIM_STATS_FORMAT") != NULL &&
+	    env_get(&request->env, "HUGESHIM_STATS") == NULL &&
+	    getenv("HUGESHIM_STATS") == NULL)
+		env_set(&request->env, "HUGESHIM_STATS", "-");
+	set_uses(request);
+}
