@@ -10,6 +10,32 @@
 
 struct hs_stats hs_stats;
 
+/*
+ * For hugectl stat and top, which read the counters of a live process from
+ * outside: its memory alone says where they are and what they are called,
+ * whatever version of the library it runs and though the file may be gone.
+ */
+const struct hs_stats_layout hs_stats_layout = {
+	.nr_counters = HS_STAT_NR_COUNTERS,
+	.nr_gauges = HS_STAT_NR_GAUGES,
+	.size_bytes = sizeof(struct hs_stats),
+	.version = HS_STATS_VERSION,
+	.names =
+#define X(id, json, text) json "\0"
+		HS_STATS_COUNTERS(X) HS_STATS_GAUGES(X)
+#undef X
+};
+
+/* Distances, so that it needs no relocation at exec. */
+__asm__(".pushsection .note.hugeshim, \"a\", %note\n"
+	"	.balign 4\n"
+	"	.long 9, 8, 1\n" /* bytes of the name and of the rest; type */
+	"	.asciz \"hugeshim\"\n"
+	"	.balign 4\n"
+	"	.long hs_stats - .\n"
+	"	.long hs_stats_layout - .\n"
+	"	.popsection\n");
+
 static const char *const counter_text[] = {
 #define X(id, json, text) [HS_STAT_##id] = text,
 	HS_STATS_COUNTERS(X)

@@ -21,7 +21,9 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } subcommands[] = {
+	{ "stat", stat_main },
 	{ "status", status_main },
+	{ "top", top_main },
 };
 
 int main(int argc, char **argv)

@@ -14,7 +14,9 @@ cat >"$work/expected" <<'EOF'
 ./lib/libhugeshim-mmap.so
 ./lib/libhugeshim.so
 ./share/man/man7/libhugeshim.7
+./share/man/man8/hugectl-stat.8
 ./share/man/man8/hugectl-status.8
+./share/man/man8/hugectl-top.8
 ./share/man/man8/hugectl.8
 EOF
 
