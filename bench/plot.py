@@ -12,7 +12,7 @@ MOST = 1.6  # longer bars are cut, with their number beside them
 COLOURS = {
     "glibc": "#8a8f98", "glibc hugetlb=2": "#5d6570", "jemalloc": "#c9a227",
     "mimalloc": "#6a9a5b", "tcmalloc": "#7fa8c9", "tcmalloc memfs": "#3f6f9a",
-    "hugeshim": "#c8453b",
+    "hugeshim": "#c8453b", "hugeshim base": "#d9928c",
 }
 STYLE = """
 text { font-family: sans-serif; font-size: 11px; fill: #222;

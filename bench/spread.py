@@ -2,6 +2,7 @@
 """Medians and how sure they are."""
 
 import random
+from math import exp, log
 from statistics import median
 
 RESAMPLES = 2000
@@ -74,3 +75,24 @@ class Results:
                 results.add(int(words[0]), words[1], words[2],
                             float(words[3]), float(words[4]), int(words[5]))
         return results
+
+
+def geometric_mean(values):
+    return exp(sum(map(log, values)) / len(values))
+
+
+def geometric_ratio(results, metrics, name, column, to):
+    """Geometric mean over metrics of the median ratios, and its interval by
+    drawing whole rounds; or None.  to: an allocator, or one a metric."""
+    to = to if isinstance(to, dict) else dict.fromkeys(metrics, to)
+    ratios = [results.ratios(metric, name, column, to[metric])
+              for metric in metrics]
+    if not ratios or not all(ratios):
+        return None
+    middle = geometric_mean([median(values) for values in ratios])
+    rnd = random.Random(1)
+    means = sorted(
+        geometric_mean([median(rnd.choices(values, k=len(values)))
+                        for values in ratios]) for _ in range(RESAMPLES // 4))
+    cut = int(0.05 * len(means))
+    return middle, means[cut], means[-1 - cut]

@@ -4,119 +4,17 @@
  *
  *   workload NAME [SCALE]
  *
- * Only malloc and free, so that any allocator can be preloaded.  Prints a line
- * a phase, "phase NAME WALL_SECONDS CPU_SECONDS", then "peak RSS_KIB
- * HUGETLB_KIB" and "check NUMBER"; the number is the same with every
- * allocator.  SCALE (1) multiplies the amount of work and of memory, to try
- * things out.  Random numbers are splitmix64's with fixed seeds.
+ * Only malloc and free, so that any allocator can be preloaded.  What it prints
+ * is said in measure.h.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
-#define GIB (1ul << 30)
-#define MIB (1ul << 20)
-
-static double scale = 1;
-static uint64_t check;
-static long peak_huge_kib;
-
-/* --- measuring ----------------------------------------------------------- */
-
-struct moment {
-	double wall_s;
-	double cpu_s;
-};
-
-static double clock_s(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static struct moment now(void)
-{
-	return (struct moment){
-		.wall_s = clock_s(CLOCK_MONOTONIC),
-		.cpu_s = clock_s(CLOCK_PROCESS_CPUTIME_ID),
-	};
-}
-
-/* A field of /proc/self/status in KiB, 0 where it has none. */
-static long status_kib(const char *field)
-{
-	char line[256];
-	long kib = 0;
-	FILE *file = fopen("/proc/self/status", "r");
-
-	if (!file)
-		return 0;
-	while (fgets(line, sizeof(line), file))
-		if (!strncmp(line, field, strlen(field)))
-			kib = strtol(line + strlen(field) + 1, NULL, 10);
-	fclose(file);
-	return kib;
-}
-
-/* The kernel keeps no peak of HugetlbPages: look whenever a phase ends. */
-static void phase_end(const char *name, struct moment start)
-{
-	struct moment end = now();
-	long huge_kib = status_kib("HugetlbPages");
-
-	if (huge_kib > peak_huge_kib)
-		peak_huge_kib = huge_kib;
-	printf("phase %s %.6f %.6f\n", name, end.wall_s - start.wall_s,
-	       end.cpu_s - start.cpu_s);
-}
-
-static uint64_t mix(uint64_t x)
-{
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-	x = (x ^ x >> 27) * 0x94d049bb133111eb;
-	return x ^ x >> 31;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-	return mix(*state += 0x9e3779b97f4a7c15);
-}
-
-/* Without the bias of a remainder, and without its division. */
-static size_t random_below(uint64_t *state, size_t n)
-{
-	return (size_t)((unsigned __int128)next_random(state) * n >> 64);
-}
-
-static size_t scaled(double n)
-{
-	return n * scale < 1 ? 1 : (size_t)(n * scale);
-}
-
-static void *need(void *p)
-{
-	if (!p) {
-		fprintf(stderr, "workload: no memory\n");
-		exit(2);
-	}
-	return p;
-}
-
-/* One byte a base page: what makes the kernel give the memory. */
-static void touch(char *p, size_t size_bytes)
-{
-	for (size_t i = 0; i < size_bytes; i += 4096)
-		p[i] = 1;
-}
+#include "measure.h"
 
 /* --- random update over 2 GiB -------------------------------------------- */
 
@@ -375,10 +273,8 @@ static void run_threads(void)
 			.state = 4 + i,
 			.nr_blocks = scaled(12e6),
 		};
-	if (pthread_create(&thread, NULL, exchange_blocks, &x[1])) {
-		fprintf(stderr, "workload: pthread_create failed\n");
-		exit(2);
-	}
+	if (pthread_create(&thread, NULL, exchange_blocks, &x[1]))
+		die("pthread_create");
 	exchange_blocks(&x[0]);
 	pthread_join(thread, NULL);
 	phase_end("threads", start);
@@ -423,28 +319,14 @@ static void run_churn(void)
 
 /* -------------------------------------------------------------------------- */
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} workloads[] = {
+static const struct workload workloads[] = {
 	{ "update", run_update },   { "chase", run_chase },
 	{ "map", run_map },         { "touch", run_touch },
 	{ "threads", run_threads }, { "churn", run_churn },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)
 {
-	if (argc > 2)
-		scale = strtod(argv[2], NULL);
-	for (size_t i = 0; i < sizeof(workloads) / sizeof(*workloads); i++) {
-		if (argc < 2 || strcmp(argv[1], workloads[i].name))
-			continue;
-		workloads[i].run();
-		printf("peak %ld %ld\n", status_kib("VmHWM"), peak_huge_kib);
-		printf("check %" PRIu64 "\n", check);
-		return 0;
-	}
-	fprintf(stderr, "usage: workload update|chase|map|touch|threads|churn "
-			"[SCALE]\n");
-	return 2;
+	return run_named(workloads, argc, argv);
 }
