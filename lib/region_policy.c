@@ -7,11 +7,14 @@
 #include "convert.h"
 #include "probe.h"
 #include "region_internal.h"
+#include "regmap.h"
 #include "rescue.h"
+#include "sys.h"
 
 #define RUN_MIN 16 /* slots mapped by one call, once the heap has that many */
 #define RUN_MAX 64
 #define RECOUNT_EVERY 256
+#define GIVE_WAY_MIN 64 /* slots at once: each look is at all of them */
 
 static struct {
 	bool decided;
@@ -111,6 +114,50 @@ static size_t within_cap(size_t nr)
 	return HS_MIN(nr, policy.cap_slots - used);
 }
 
+static bool is_untouched(struct hs_slot *slot)
+{
+	unsigned char vec = 0;
+
+	return hs_slot_state(slot) == HS_SLOT_LAZY &&
+	       hs_sys.mincore(hs_slot_address(slot), hs_sys_page_size(),
+			      &vec) == 0 &&
+	       !(vec & 1);
+}
+
+/* Base pages in at most @nr untouched slots, but for the first @skip.  How many there were, the skipped ones included. */
+static size_t settle_untouched(size_t skip, size_t nr)
+{
+	size_t i = hs_regmap.first, found = 0;
+
+	for (; (i = hs_regmap_next(i, hs_regmap.end)) < hs_regmap.end; i++) {
+		struct hs_slot *slot = &hs_regmap.slots[i];
+
+		if (!is_untouched(slot) || found++ < skip)
+			continue;
+		if (nr-- == 0 || hs_rescue_pin_base(hs_slot_address(slot), 1))
+			break;
+	}
+	return found;
+}
+
+/*
+ * A large mapping or block may have the whole cap and use little of it.  What
+ * is needed now comes before what may be needed: the slots from its end on, as
+ * far as nobody has touched them, become base pages.
+ */
+static void give_way(size_t nr)
+{
+	size_t total;
+
+	if (hs_stats_gauge(HS_GAUGE_VM_LAZY) + hs_stats_gauge(HS_GAUGE_LAZY) ==
+	    0)
+		return;
+	total = settle_untouched(SIZE_MAX, 0);
+	nr = HS_MIN(total, HS_MAX(nr, GIVE_WAY_MIN));
+	if (nr)
+		settle_untouched(total - nr, nr);
+}
+
 size_t hs_policy_pool_slots(size_t nr, unsigned flags)
 {
 	size_t allowed;
@@ -141,6 +188,10 @@ size_t hs_policy_pool_slots(size_t nr, unsigned flags)
 		return 0;
 	}
 	allowed = within_cap(nr);
+	if (allowed < nr && !(flags & HS_MAP_LAZY)) {
+		give_way(nr - allowed);
+		allowed = within_cap(nr);
+	}
 	if (allowed < nr)
 		hs_policy_note_short(nr - allowed,
 				     policy.cap_slots == 0 &&

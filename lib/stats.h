@@ -34,6 +34,7 @@
 	X(SLOT_MAPPED, "slot_mapped", "huge page slots mapped")                \
 	X(SLOT_RETURNED, "slot_returned", "huge pages given back")             \
 	X(MMAP_BACKED, "mmap_backed", "huge page slots of mappings")           \
+	X(MMAP_COLLAPSED, "mmap_collapsed", "small mappings made huge (THP)")  \
 	X(FOREIGN_FREE, "foreign_free", "pointers handed to the next free")
 
 /* Bytes; each gauge keeps its peak. */

@@ -209,6 +209,21 @@ static size_t threshold(void)
 	return HS_MAX(hs_config->mmap_threshold_bytes, hs_region_slot_bytes());
 }
 
+/* The start of a program, whose mappings are small and hardly used.  Locks:
+ * hs_region_lock. */
+static bool is_among_first(size_t len)
+{
+	static size_t so_far;
+	size_t first = hs_config->mmap_first_bytes;
+
+	if (len > first - so_far) {
+		so_far = first;
+		return false;
+	}
+	so_far += len;
+	return true;
+}
+
 /* Records for [first, first + nr), whatever they were. */
 static void take(size_t first, size_t nr, enum hs_slot_state state, int prot)
 {
@@ -290,10 +305,12 @@ bool hs_vm_back(const struct hs_vm_range *range, int prot, int flags)
 			       hs_config->populate_max_bytes);
 
 	if (first >= end || range->to - range->from < threshold() ||
+	    is_among_first(range->to - range->from) ||
 	    hs_regmap_cover(first, nr))
 		return false;
 	hs_regmap.in_use = true;
-	allowed = hs_policy_pool_slots(nr, HS_MAP_VM);
+	allowed = hs_policy_pool_slots(nr, HS_MAP_VM |
+						   (sparse ? HS_MAP_LAZY : 0));
 	if (allowed && hs_convert_charges()) {
 		hs_policy_note_short(allowed, HS_STAT_FALLBACK_OVERCOMMIT);
 		allowed = 0;

@@ -28,6 +28,7 @@
 #ifndef HS_VM_H
 #define HS_VM_H
 
+#include <sys/mman.h>
 #include <sys/types.h>
 
 #include "base.h"
@@ -53,6 +54,22 @@ void hs_vm_settle(bool all);
 
 /* Might mmap() with these arguments concern us? */
 bool hs_vm_wants(const void *addr, size_t len, int prot, int flags);
+
+/* From this size on mappings below a huge page are looked at. */
+#define HS_VM_SMALL_MIN ((size_t)256 << 10)
+
+/* Such a mapping was made: some of them may have filled a slot.  Context:
+ * async-signal-safe. */
+void hs_vm_small_mapped(void *addr, size_t len);
+
+/* Private, anonymous, readable and writable, where the kernel likes. */
+static HS_ALWAYS_INLINE bool hs_vm_is_small(const void *addr, size_t len,
+					    int prot, int flags)
+{
+	return len >= HS_VM_SMALL_MIN && len < 8 * HS_VM_SMALL_MIN && !addr &&
+	       prot == (PROT_READ | PROT_WRITE) &&
+	       flags == (MAP_PRIVATE | MAP_ANONYMOUS);
+}
 
 /* Could a call on the range concern a slot of ours?  False is certain. */
 static HS_ALWAYS_INLINE bool hs_vm_concerns(const void *addr, size_t len)

@@ -55,8 +55,12 @@ HS_EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
 						       fd, off);
 	else
 		p = answer_address(hs_vm_mmap(addr, len, prot, flags, fd, off));
-	if (flags & MAP_FIXED && p != MAP_FAILED)
+	if (p == MAP_FAILED)
+		return p;
+	if (flags & MAP_FIXED)
 		hs_region_disown(p, len);
+	else if (hs_vm_is_small(addr, len, prot, flags))
+		hs_vm_small_mapped(p, len);
 	return p;
 }
 

@@ -53,7 +53,7 @@ one() { # RUNNER NAME ARGUMENT OF vm_fuzz...
 
 # shellcheck disable=SC2317 # by one
 shim() {
-	run_shim HUGESHIM_LIMIT=none "$@"
+	run_shim HUGESHIM_LIMIT=none HUGESHIM_MMAP_FIRST=0 "$@"
 }
 
 each_way() { # RUNNER NAME [ARGUMENT OF vm_fuzz]

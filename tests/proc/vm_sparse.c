@@ -10,6 +10,7 @@
  *   vm_sparse wait	touches every 8th of the places, says "mapped", where
  *			and its process id, and waits for a line
  *   vm_sparse abort	likewise, and then aborts
+ *   vm_sparse malloc	touches as many, then allocates and fills 32 MiB
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -58,9 +59,9 @@ static void touch(char *p, size_t every)
 		memcpy(p + i * STEP + OFFSET, &i, sizeof(i));
 }
 
-static void verify(const char *p)
+static void verify(const char *p, size_t every)
 {
-	for (size_t i = 0; i < nr; i++) {
+	for (size_t i = 0; i < nr; i += every) {
 		size_t got;
 
 		memcpy(&got, p + i * STEP + OFFSET, sizeof(got));
@@ -89,7 +90,7 @@ static void sparse(bool by_calloc)
 	HS_T_CHECK(huge <= (long long)(nr + 1) * slot,
 		   "%lld huge pages for %zu touches", huge / slot, nr);
 	printf("huge %lld of %zu, maps %u\n", huge / slot, nr, maps);
-	verify(p);
+	verify(p, 1);
 	if (by_calloc)
 		free(p);
 	else
@@ -126,6 +127,24 @@ static void read_into(void)
 	}
 }
 
+static void fill_heap(void)
+{
+	char *p = map(), *block[32];
+
+	touch(p, 8);
+	for (size_t i = 0; i < 32; i++) {
+		block[i] = malloc(1 << 20);
+		HS_T_CHECK(block[i] != NULL);
+		hs_t_fill(block[i], 1 << 20, i);
+	}
+	for (size_t i = 0; i < 32; i++)
+		HS_T_CHECK(hs_t_verify(block[i], 1 << 20, i) == -1);
+	verify(p, 8);
+	/* What became base pages is as good as what did not. */
+	touch(p, 1);
+	verify(p, 1);
+}
+
 int main(int argc, char **argv)
 {
 	struct rlimit no_limit = { RLIM_INFINITY, RLIM_INFINITY };
@@ -139,6 +158,8 @@ int main(int argc, char **argv)
 		sparse(*what == 'c');
 	} else if (strcmp(what, "read") == 0) {
 		read_into();
+	} else if (strcmp(what, "malloc") == 0) {
+		fill_heap();
 	} else {
 		p = map();
 		touch(p, 8);

@@ -100,6 +100,7 @@ START_TEST(defaults)
 	ck_assert_uint_eq(c->page_size_bytes, 0);
 	ck_assert_uint_eq(c->limit_bytes, SIZE_MAX);
 	ck_assert_uint_eq(c->limit_percent, 95);
+	ck_assert_uint_eq(c->mmap_first_bytes, 8 * HS_MIB);
 	ck_assert_uint_eq(c->base_first_bytes, HS_MIB);
 	ck_assert_uint_eq(c->populate_max_bytes, 64 * HS_MIB);
 	ck_assert_uint_eq(c->retain_bytes, 64 * HS_MIB);
