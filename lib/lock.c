@@ -30,12 +30,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 /* Aligned so that its address leaves room for the flags. */
 static HS_TLS struct {
-	_Alignas(64) char address;
+	char address;
 	unsigned nr_held;
 #ifdef HS_DEBUG_LOCKS
 	unsigned char held[HS_RANK_LEAF + 1];
 #endif
-} self;
+} self __attribute__((aligned(64)));
 
 /*
  * The generation: a page of its own that a fork child reads as zero.  Without

@@ -78,6 +78,13 @@ static int sys_mincore(void *addr, size_t len, unsigned char *vec)
 	return (int)CALL(SYS_mincore, addr, len, vec);
 }
 
+static int sys_mbind(void *addr, size_t len, int mode,
+		     const unsigned long *nodes, unsigned long max_node,
+		     unsigned flags)
+{
+	return (int)CALL(SYS_mbind, addr, len, mode, nodes, max_node, flags);
+}
+
 static HS_START int sys_open(const char *path, int flags, int mode)
 {
 	return (int)CALL(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, mode);
@@ -265,6 +272,7 @@ struct hs_sys TABLE = {
 	.madvise = sys_madvise,
 	.mremap = sys_mremap,
 	.mincore = sys_mincore,
+	.mbind = sys_mbind,
 	.open = sys_open,
 	.close = sys_close,
 	.read = sys_read,

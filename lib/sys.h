@@ -42,6 +42,10 @@ struct hs_sys {
 	void *(*mremap)(void *old, size_t old_len, size_t new_len, int flags,
 			void *new_addr);
 	int (*mincore)(void *addr, size_t len, unsigned char *vec);
+	/* @nodes: mask of @max_node bits, or NULL. */
+	int (*mbind)(void *addr, size_t len, int mode,
+		     const unsigned long *nodes, unsigned long max_node,
+		     unsigned flags);
 	/* openat(AT_FDCWD, path, flags | O_CLOEXEC, mode) */
 	int (*open)(const char *path, int flags, int mode);
 	int (*close)(int fd);

@@ -304,8 +304,10 @@ bool hs_vm_back(const struct hs_vm_range *range, int prot, int flags)
 		       nr << hs_arena.slot_shift >
 			       hs_config->populate_max_bytes);
 
-	if (first >= end || range->to - range->from < threshold() ||
-	    is_among_first(range->to - range->from) ||
+	if (first >= end ||
+	    (!(flags & HS_VM_EXPLICIT) &&
+	     (range->to - range->from < threshold() ||
+	      is_among_first(range->to - range->from))) ||
 	    hs_regmap_cover(first, nr))
 		return false;
 	hs_regmap.in_use = true;

@@ -78,6 +78,9 @@ bool hs_vm_is_uniform(const struct hs_vm_range *range, int *prot);
 /* The page of slot @from is now that of @to. */
 void hs_vm_move_record(size_t from, size_t to);
 
+/* A flag for hs_vm_back() beside mmap's: asked for by name, whatever the
+ * threshold for mappings. */
+#define HS_VM_EXPLICIT 0x40000000
 /* hugetlb over the whole slots, which are mapped and were never written to.
  * True: some are to be populated when the guard has ended. */
 bool hs_vm_back(const struct hs_vm_range *range, int prot, int flags);

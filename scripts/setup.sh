@@ -4,7 +4,7 @@
 # Sourced, at the top of the source tree, by bash.
 
 build_packages="gcc make libc6-dev binutils autoconf automake libtool
-	pkg-config util-linux"
+	pkg-config util-linux libnuma-dev"
 
 jobs=${JOBS:-$(nproc 2>/dev/null || echo 2)}
 

@@ -24,12 +24,12 @@ compile() { # HEADER COMMAND...
 }
 
 for header in "$top_srcdir"/lib/*.h "$top_srcdir"/preload/*.h \
-	"$top_srcdir"/tools/*.h; do
+	"$top_srcdir"/hugealloc/*.h "$top_srcdir"/tools/*.h; do
 	[ -e "$header" ] || continue
 	compile "$header" $CC -std=gnu11 $flags $ours \
 		-iquote "$(dirname "$header")" -x c
 done
-for header in "$top_srcdir"/include/*.h; do
+for header in "$top_srcdir"/include/*.h "$top_srcdir"/include/*/*.h; do
 	[ -e "$header" ] || continue
 	compile "$header" $CC -std=c99 -pedantic $flags -x c
 	compile "$header" $CXX -std=c++11 -pedantic $flags -x c++

@@ -11,8 +11,17 @@ trap 'rm -rf "$work"' EXIT
 
 cat >"$work/expected" <<'EOF'
 ./bin/hugectl
+./include/hugealloc.h
+./include/hugealloc/hugetlbfs.h
+./lib/libhugealloc.la
+./lib/libhugealloc.so
+./lib/libhugealloc.so.0
+./lib/libhugealloc.so.0.0.0
 ./lib/libhugeshim-mmap.so
 ./lib/libhugeshim.so
+./lib/pkgconfig/hugealloc.pc
+./share/man/man3/hugealloc.3
+./share/man/man3/hugetlbfs.3
 ./share/man/man7/libhugeshim.7
 ./share/man/man8/hugectl-stat.8
 ./share/man/man8/hugectl-status.8

@@ -49,7 +49,8 @@ FNR == 1 {
 	split($0, part, "\"")
 	name = part[2]
 	sub(/^.*\//, "", name)
-	dir = part[2] ~ /preload\// ? "preload" : part[2] ~ /tools\// ? "tools" : ""
+	dir = match(part[2], /^(preload|hugealloc|tools)\//) ? \
+		substr(part[2], 1, RLENGTH - 1) : ""
 	if (dir == "" && FILENAME !~ /^lib\//) {
 		# Beside the including file, or in lib/.
 		here = FILENAME
@@ -77,4 +78,4 @@ END {
 		bad = 1
 	}
 	exit bad
-}' tests/abi/layers.tab lib/*.[ch] $(ls preload/*.[ch] tools/*.[ch] 2>/dev/null)
+}' tests/abi/layers.tab lib/*.[ch] $(ls preload/*.[ch] hugealloc/*.[ch] tools/*.[ch] 2>/dev/null)

@@ -38,6 +38,7 @@ static const struct fault_errors fault_errors[] = {
 		   "EPERM EPIPE" },
 	{ "pwrite", "EAGAIN EBADF EDQUOT EFAULT EFBIG EINTR EINVAL EIO ENOSPC "
 		    "ENXIO EOVERFLOW EPERM EPIPE ESPIPE" },
+	{ "mbind", "EFAULT EINVAL EIO ENOMEM ENOSYS EPERM" },
 	{ "ftruncate", "EACCES EBADF EFBIG EINTR EINVAL EIO EISDIR EPERM EROFS "
 		       "ETXTBSY" },
 	{ "fstat", "EBADF EFAULT ENOMEM EOVERFLOW EPERM" },

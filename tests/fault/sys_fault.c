@@ -122,6 +122,10 @@ FAULTY(void *, mremap,
        (old, old_len, new_len, flags, new_addr))
 FAULTY(int, mincore, (void *addr, size_t len, unsigned char *vec),
        (addr, len, vec))
+FAULTY(int, mbind,
+       (void *addr, size_t len, int mode, const unsigned long *nodes,
+	unsigned long max_node, unsigned flags),
+       (addr, len, mode, nodes, max_node, flags))
 FAULTY(int, open, (const char *path, int flags, int mode), (path, flags, mode))
 FAULTY(ssize_t, read, (int fd, void *buf, size_t len), (fd, buf, len))
 FAULTY(ssize_t, pread, (int fd, void *buf, size_t len, off_t off),
@@ -185,6 +189,7 @@ static int fault_madvise(void *addr, size_t len, int advice)
 		.mmap = fault_mmap, .munmap = fault_munmap,                    \
 		.mprotect = fault_mprotect, .madvise = fault_madvise,          \
 		.mremap = fault_mremap, .mincore = fault_mincore,              \
+		.mbind = fault_mbind,                                          \
 		.open = fault_open, .close = fault_close, .read = fault_read,  \
 		.pread = fault_pread, .write = fault_write,                    \
 		.pwrite = fault_pwrite,                                        \

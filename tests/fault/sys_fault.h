@@ -36,6 +36,7 @@
 	X(madvise)                                                             \
 	X(mremap)                                                              \
 	X(mincore)                                                             \
+	X(mbind)                                                               \
 	X(open)                                                                \
 	X(close)                                                               \
 	X(read)                                                                \
