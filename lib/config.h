@@ -31,7 +31,7 @@ enum hs_fallback {
 	HS_FALLBACK_OFF, /* ENOMEM instead of a fallback: asked for, so given */
 };
 
-enum hs_cow_engine { HS_COW_KERNEL };
+enum hs_cow_engine { HS_COW_KERNEL, HS_COW_SIGSEGV, HS_COW_OFF };
 
 struct hs_config {
 	bool enabled;        /* HUGESHIM: off -> base pages, no huge page */
@@ -63,6 +63,8 @@ struct hs_config {
 				      * for ever, 64M */
 	long decay_ms;               /* HUGESHIM_DECAY: free pages above that
 				      * are kept this long; -1 for ever; 10000*/
+	size_t cow_min_bytes;        /* HUGESHIM_COW_MIN: smaller heaps are left
+				      * to the kernel, 64M */
 	const char *mount;           /* HUGESHIM_MOUNT: hugetlbfs mount to use
 				      * instead of MAP_HUGETLB, or NULL */
 	const char *stats_path;      /* HUGESHIM_STATS: NULL off, "-" stderr,

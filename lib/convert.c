@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "convert_internal.h"
+#include "guard.h"
 #include "pagesrc.h"
 #include "probe.h"
 #include "region_internal.h"
@@ -210,8 +211,8 @@ static int replace(struct hs_slot *slot, char *from, bool *taken)
 	if (err)
 		return replace_moved(slot, from, taken, err);
 	err = replace_protected(slot, from, taken);
-	if (err)
-		hs_sys.mprotect(addr, len, hs_slot_prot(slot));
+	if (err && hs_sys.mprotect(addr, len, hs_slot_prot(slot)) == 0)
+		hs_guard_forget(slot);
 	return err;
 }
 

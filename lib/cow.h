@@ -3,23 +3,38 @@
  * cow.h - private copy-on-write after a fork.
  *
  * An engine says what the parent and the child do with the slots they share.
- * The `kernel` engine leaves the copy to the kernel and the shortage to the
- * rescue.  Also here: memory of system calls in flight, which a fork must not
- * leave on pages that cannot be copied.
+ * `kernel` leaves the copy to the kernel and the shortage to the rescue;
+ * `sigsegv` makes it itself; `off` does nothing about calls in flight either.
+ * The kernel's own copy-on-write is beneath all of them.
+ *
+ * Also here: memory of system calls in flight, which a fork must not leave on
+ * pages that cannot be copied.
  */
 #ifndef HS_COW_H
 #define HS_COW_H
 
 #include "base.h"
 
+/* Called by the fork sequence (fork.c) with all locks held. */
 struct hs_cow_engine_ops {
 	const char *name;
+	/* Why it cannot serve the fork that begins, in a few words that stay
+	 * valid; NULL: it can.  An engine without it always can. */
+	const char *(*refuses)(void);
 	void (*prefork)(void);
 	void (*postfork_parent)(void);
 	void (*postfork_child)(void);
 };
 
 extern const struct hs_cow_engine_ops hs_cow_kernel;
+extern const struct hs_cow_engine_ops hs_cow_sigsegv;
+extern const struct hs_cow_engine_ops hs_cow_off;
+
+/* The engine for the fork that begins: the configured one, or `kernel` where
+ * that refuses. */
+const struct hs_cow_engine_ops *hs_cow_choose(void);
+/* Whatever the engine: a child keeps nothing of its parent's. */
+void hs_cow_postfork_child(void);
 
 /*
  * Ranges that the kernel may write in a call now under way.  The wrapper

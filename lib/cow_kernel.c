@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 
 #include "convert.h"
-#include "cow.h"
+#include "cow_internal.h"
 #include "inflight.h"
 #include "log.h"
 #include "pagesrc.h"
@@ -34,7 +34,7 @@ static struct kept {
 } kept[KEPT_MAX];
 static unsigned nr_kept;
 
-static bool is_kept(const struct hs_slot *slot)
+bool hs_cow_is_kept(const struct hs_slot *slot)
 {
 	for (unsigned i = 0; i < nr_kept; i++)
 		if (kept[i].slot == slot)
@@ -128,7 +128,7 @@ static void visit_range(const void *addr, size_t len)
 		state = hs_slot_state(slot);
 		if (state != HS_SLOT_HUGE && state != HS_SLOT_LAZY)
 			continue;
-		err = is_kept(slot) ? 0 : keep_retried(slot);
+		err = hs_cow_is_kept(slot) ? 0 : keep_retried(slot);
 		if (err)
 			convert_in_use(slot, err);
 	}
@@ -159,8 +159,7 @@ static void prefork(void)
 		hs_inflight_visit(visit_range);
 }
 
-/* Every other page is shared from here on. */
-static uint32_t new_epoch(void)
+uint32_t hs_cow_new_epoch(void)
 {
 	return atomic_fetch_add_explicit(&hs_arena.epoch, 1,
 					 memory_order_relaxed) +
@@ -170,7 +169,7 @@ static uint32_t new_epoch(void)
 static void postfork_parent(void)
 {
 	size_t len = hs_region_slot_bytes();
-	uint32_t epoch = new_epoch();
+	uint32_t epoch = hs_cow_new_epoch();
 
 	for (unsigned i = 0; i < nr_kept; i++) {
 		/* Else the next child would miss the slot. */
@@ -237,7 +236,7 @@ static int fill_hole(const struct kept *k)
 
 static void postfork_child(void)
 {
-	new_epoch();
+	hs_cow_new_epoch();
 	for (unsigned i = 0; i < nr_kept; i++) {
 		struct hs_slot *slot = kept[i].slot;
 

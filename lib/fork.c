@@ -46,7 +46,8 @@ static struct {
 	bool region, rescue, meta;
 } taken;
 
-static const struct hs_cow_engine_ops *const engine = &hs_cow_kernel;
+/* Of the fork under way. */
+static const struct hs_cow_engine_ops *engine;
 
 static bool take_lower(bool skip)
 {
@@ -189,6 +190,7 @@ void hs_fork_prepare(void)
 		taken.mask = mask;
 		hs_inflight_shut();
 	}
+	engine = hs_cow_choose();
 	engine->prefork();
 }
 
@@ -215,6 +217,7 @@ void hs_fork_child(void)
 	hs_inflight_postfork_child();
 	hs_stats_postfork_child();
 	engine->postfork_child();
+	hs_cow_postfork_child();
 	hs_lock_postfork_child(&hs_meta_lock, taken.meta);
 	hs_lock_postfork_child(&hs_rescue_lock, taken.rescue);
 	hs_lock_postfork_child(&hs_region_lock, taken.region);

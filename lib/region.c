@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "convert.h"
+#include "guard.h"
 #include "log.h"
 #include "region_internal.h"
 #include "regmap.h"
@@ -84,6 +85,8 @@ void hs_slot_set_state(struct hs_slot *slot, enum hs_slot_state state)
 			     (void *)hs_slot_address(slot), (int)from,
 			     (int)state);
 	account(slot, -1);
+	if (state != HS_SLOT_HUGE && state != HS_SLOT_LAZY)
+		hs_guard_forget(slot);
 	if (state == HS_SLOT_HUGE)
 		atomic_store_explicit(&slot->epoch, epoch_now(),
 				      memory_order_relaxed);
@@ -412,6 +415,7 @@ static int give_back(size_t first, size_t nr, size_t len, bool pool)
 {
 	char *addr = hs_region_slot_addr(first);
 	bool keep = pool && !hs_region.limited &&
+		    hs_guard_lift_any(&hs_arena.slots[first], nr) &&
 		    hs_sys.madvise(addr, len, MADV_DONTNEED) == 0;
 
 	for (size_t i = first; i < first + nr; i++)
@@ -526,6 +530,7 @@ static void reclaim_hole(size_t first, size_t nr)
  */
 static void move_slots(size_t from, size_t to, size_t nr)
 {
+	hs_guard_lift_any(&hs_arena.slots[from], nr);
 	while (nr > 0) {
 		size_t n = same_mapping(from, nr);
 		size_t len = n << hs_arena.slot_shift;
@@ -613,6 +618,7 @@ void hs_region_unreserve(bool settle)
 {
 	hs_lock_acquire(&hs_region_lock);
 	if (hs_arena.base) {
+		hs_guard_lift_all();
 		if (settle)
 			settle_lazy();
 		hs_arena_unreserve();
@@ -646,8 +652,10 @@ enum hs_region_limit hs_region_limit(void)
 void hs_region_restrict(void)
 {
 	hs_lock_acquire(&hs_region_lock);
-	if (hs_arena.base)
+	if (hs_arena.base) {
+		hs_guard_lift_all();
 		settle_lazy();
+	}
 	hs_region.restricted = true;
 	hs_lock_release(&hs_region_lock);
 	hs_stats_restrict();

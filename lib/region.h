@@ -59,6 +59,7 @@ struct hs_slot {
 	uint8_t vm;            /* of a mapping of the application's own */
 	uint8_t prot;          /* vm: the application's protection */
 	uint8_t dontdump;      /* vm: MADV_DONTDUMP */
+	uint8_t guarded;       /* see guard.h */
 	_Atomic uint32_t epoch; /* fork epoch at which the page was last known
 				 * to be this process's own */
 	uint32_t mapped_units; /* BASE: units mapped, from the start */

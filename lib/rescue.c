@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "convert.h"
+#include "guard.h"
 #include "log.h"
 #include "pagesrc.h"
 #include "region_internal.h"
@@ -57,11 +58,13 @@ static int own_locked(struct hs_slot *slot)
 	uint32_t epoch = atomic_load_explicit(&hs_arena.epoch,
 					      memory_order_relaxed);
 	bool shared = hs_slot_state(slot) == HS_SLOT_HUGE;
-	int err;
+	int err = 0;
 
 	if (!is_pool(slot))
 		return 0;
-	if (hs_pagesrc_own(hs_slot_address(slot), len) == 0) {
+	if (slot->guarded)
+		err = hs_guard_resolve_hook(slot);
+	if (err == 0 && hs_pagesrc_own(hs_slot_address(slot), len) == 0) {
 		mark_own(slot, epoch);
 		return 0;
 	}
@@ -103,6 +106,13 @@ static int own(struct hs_slot *slot)
 	return try_locked(slot, own_locked);
 }
 
+static int resolve_locked(struct hs_slot *slot)
+{
+	if (!slot->guarded || hs_guard_resolve_hook(slot) == 0)
+		return 0;
+	return own_locked(slot);
+}
+
 static void wait_for_memory(void)
 {
 	static _Atomic uint32_t never_woken;
@@ -142,20 +152,14 @@ static void say_no_memory(const void *addr, int err)
 	       addr, -err);
 }
 
-static bool rescue_bus(struct hs_slot *slot, const void *addr)
+/* @change is tried until it has found memory, or for long. */
+static bool insist(struct hs_slot *slot, int (*change)(struct hs_slot *slot),
+		   const void *addr)
 {
-	unsigned nr_converted;
-	bool pool;
 	int err = 0;
 
-	hs_lock_acquire(&hs_rescue_lock);
-	pool = is_pool(slot);
-	nr_converted = hs_convert_nr();
-	hs_lock_release(&hs_rescue_lock);
-	if (!pool)
-		return was_pool(slot) && retry_once(addr, nr_converted);
 	for (int i = 0; i < WAIT_TRIES; i++) {
-		err = own(slot);
+		err = try_locked(slot, change);
 		if (!err)
 			return true;
 		wait_for_memory();
@@ -165,24 +169,41 @@ static bool rescue_bus(struct hs_slot *slot, const void *addr)
 	return false;
 }
 
+static bool rescue_bus(struct hs_slot *slot, const void *addr)
+{
+	unsigned nr_converted;
+	bool pool;
+
+	hs_lock_acquire(&hs_rescue_lock);
+	pool = is_pool(slot);
+	nr_converted = hs_convert_nr();
+	hs_lock_release(&hs_rescue_lock);
+	if (!pool)
+		return was_pool(slot) && retry_once(addr, nr_converted);
+	return insist(slot, own_locked, addr);
+}
+
 /* A pool slot that the application may write is read-only only while it is
  * converted. */
 static bool retry_protected(struct hs_slot *slot, const void *addr)
 {
 	unsigned nr_converted;
-	bool pool, mine;
+	bool pool, mine, guarded;
 	int err = 0;
 
 	hs_lock_acquire(&hs_rescue_lock);
 	pool = is_pool(slot);
+	guarded = slot->guarded;
 	nr_converted = hs_convert_nr();
 	mine = !pool || hs_slot_prot(slot) & PROT_WRITE;
 	/* Also where a conversion failed and could not undo this itself. */
-	if (pool && mine)
+	if (pool && mine && !guarded)
 		err = hs_sys.mprotect(hs_slot_address(slot),
 				      hs_region_slot_bytes(),
 				      hs_slot_prot(slot));
 	hs_lock_release(&hs_rescue_lock);
+	if (guarded)
+		return insist(slot, resolve_locked, addr);
 	if (!mine)
 		return false;
 	if (err)
@@ -269,7 +290,8 @@ static int prepare_slot(struct hs_slot *slot)
 		prepare_read_only(slot);
 		return 0;
 	}
-	if (hs_slot_state(slot) != HS_SLOT_LAZY && !hs_slot_is_frozen(slot))
+	if (hs_slot_state(slot) != HS_SLOT_LAZY && !slot->guarded &&
+	    !hs_slot_is_frozen(slot))
 		return 0;
 	hs_stats_count(HS_STAT_SYSCALL_TOUCH);
 	err = own(slot);

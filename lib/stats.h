@@ -30,6 +30,16 @@
 	X(CONVERT, "convert", "huge pages turned into base pages")             \
 	X(FORK, "fork", "forks seen")                                          \
 	X(FORK_UNSEEN, "fork_unseen", "forks noticed afterwards")              \
+	X(COW_FORK, "cow_fork", "forks after which the library copies")        \
+	X(COW_FROZEN, "cow_frozen", "pages protected after a fork")            \
+	X(COW_COPIED, "cow_copied", "pages copied by the library")             \
+	X(COW_LIFTED, "cow_lifted", "pages that nobody shared any more")       \
+	X(COW_LEFT, "cow_left", "protected runs left to the kernel")           \
+	X(COW_UNTOLD, "cow_untold", "copies for want of /proc/self/pagemap")   \
+	X(COW_US_32, "cow_us_32", "answers to a write below 32 us")            \
+	X(COW_US_128, "cow_us_128", "answers to a write below 128 us")         \
+	X(COW_US_512, "cow_us_512", "answers to a write below 512 us")         \
+	X(COW_US_MORE, "cow_us_more", "answers to a write of 512 us and more") \
 	X(SYSCALL_TOUCH, "syscall_touch", "pages touched before a call")       \
 	X(SLOT_MAPPED, "slot_mapped", "huge page slots mapped")                \
 	X(SLOT_RETURNED, "slot_returned", "huge pages given back")             \

@@ -91,7 +91,7 @@ static void print_help(void)
 	       "  --stats[=FILE]            report at exit (standard error)\n"
 	       "  --json                    the report as one JSON object\n"
 	       "  --no-inherit              not for programs it starts\n"
-	       "  --cow=kernel              who copies pages after a fork\n"
+	       "  --cow=ENGINE              who copies pages after a fork\n"
 	       "  --dry-run                 print the environment, run "
 	       "nothing\n"
 	       "  -v, --verbose[=N]         say more, or as much as N (0..3)\n"

@@ -77,7 +77,9 @@ for choice in try on off; do
 done
 gives --limit=1G HUGESHIM_LIMIT=1G
 gives --limit=50% HUGESHIM_LIMIT=50%
-gives --cow=kernel HUGESHIM_COW=kernel
+for choice in kernel sigsegv off; do
+	gives --cow=$choice HUGESHIM_COW=$choice
+done
 gives --no-inherit HUGESHIM_INHERIT=no
 gives --no-reserve HUGETLB_NO_RESERVE=yes
 gives --disable HUGETLB_ELFMAP=no
@@ -220,7 +222,7 @@ refused "--page-size: '' is not" --page-size=
 refused "--fallback: 'never' is not one of try, on, off" --fallback=never
 refused "--limit: '101%' is not" --limit=101%
 refused "--limit: '-1' is not" --limit=-1
-refused "--cow: 'uffd' is not kernel" --cow=uffd
+refused "--cow: 'uffd' is not one of kernel, sigsegv, off" --cow=uffd
 refused "--verbose: 'x' is not a number" --verbose=x
 refused "--verbose: '-1' is not a number" --verbose=-1
 refused "--verbose: '100' is not a number" --verbose=100

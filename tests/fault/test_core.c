@@ -21,6 +21,7 @@
 
 #include "config.h"
 #include "cow.h"
+#include "fork.h"
 #include "heap.h"
 #include "inflight.h"
 #include "lock.h"
@@ -44,6 +45,7 @@ enum {
 	REGION_BROKEN,
 	HEAP_BROKEN,
 	OVERLAP,
+	NOT_ANSWERED,
 	NO_CALLS
 };
 
@@ -400,6 +402,98 @@ static void run_gate(void)
 	pthread_join(thread, NULL);
 }
 
+/* --- pages that are protected after a fork -------------------------------- */
+
+/* Where there is no memory at all, a write ends the program, as the kernel's
+ * copy would. */
+static void answer(int sig, siginfo_t *info, void *context)
+{
+	const struct hs_fault_counts *counts = hs_fault_counts();
+
+	(void)context;
+	if (!hs_rescue_fault(sig, info->si_code, info->si_addr))
+		_exit(counts->failed[HS_FAULT_mmap] > 1 ? RIGHT : NOT_ANSWERED);
+}
+
+static void catch_faults(void)
+{
+	struct sigaction sa = { .sa_sigaction = answer,
+				.sa_flags = SA_SIGINFO };
+
+	sigfillset(&sa.sa_mask);
+	sigaction(SIGSEGV, &sa, NULL);
+	sigaction(SIGBUS, &sa, NULL);
+}
+
+/* What the child inherited stays while the parent writes. */
+static void frozen_child(struct piece *b, size_t nr, struct hs_t_gate *go)
+{
+	close(go->fd[1]); /* or it would wait for itself */
+	hs_fork_child();
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < nr; i++)
+			check(&b[i]);
+		if (round == 0 && hs_t_gate_wait(go) != 'g')
+			_exit(NO_CALLS);
+	}
+	for (size_t i = 0; i < nr; i++) {
+		fill(&b[i], 99 + i);
+		check(&b[i]);
+	}
+	_exit(RIGHT);
+}
+
+static void fork_and_write(struct piece *b, size_t nr, uint64_t seed)
+{
+	struct hs_t_gate go;
+	int status;
+	pid_t pid;
+
+	hs_t_gate_open(&go);
+	hs_fork_prepare();
+	pid = fork();
+	if (pid == 0)
+		frozen_child(b, nr, &go);
+	hs_fork_parent();
+	for (size_t i = 0; i < nr; i++) {
+		check(&b[i]);
+		fill(&b[i], seed + i);
+	}
+	hs_t_gate_post(&go, 'g');
+	for (size_t i = 0; i < nr; i++)
+		check(&b[i]);
+	status = hs_t_wait(pid);
+	hs_t_gate_close(&go);
+	if (status)
+		_exit(WEXITSTATUS(status) ? WEXITSTATUS(status) : NO_CALLS);
+}
+
+static void run_frozen(void)
+{
+	struct piece b[3] = { { 0 } };
+
+	config.cow = HS_COW_SIGSEGV;
+	config.cow_min_bytes = 0;
+	catch_faults();
+	hs_lock_init_sentinel();
+	if (hs_region_init() != 0)
+		return;
+	map(&b[0], 3, 0);
+	map(&b[1], 2, HS_MAP_LAZY);
+	fork_and_write(b, 2, 1000);
+	hs_rescue_prepare(b[0].p, b[0].len);
+	map(&b[2], 1, 0);
+	fork_and_write(b, 3, 2000);
+	if (b[1].p)
+		hs_rescue_pin_base(b[1].p, b[1].len);
+	fork_and_write(b, 3, 3000);
+	move(&b[0], 4);
+	check_region();
+	for (int i = 0; i < 3; i++)
+		unmap(&b[i]);
+	check_region();
+}
+
 /* --- the harness --------------------------------------------------------- */
 
 static const struct scenario {
@@ -412,6 +506,7 @@ static const struct scenario {
 	{ "charged", run_region, never_overcommit },
 	{ "heap", run_heap, NULL },
 	{ "gate", run_gate, NULL },
+	{ "frozen", run_frozen, NULL },
 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

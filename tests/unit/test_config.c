@@ -225,8 +225,8 @@ static const struct {
 				 "on, off; using try" },
 	{ "HUGESHIM_BACKING=disk", "HUGESHIM_BACKING: 'disk' is not one of "
 				   "auto, hugetlb, thp, base; using auto" },
-	{ "HUGESHIM_COW=uffd", "HUGESHIM_COW: 'uffd' is not kernel; using "
-			       "kernel" },
+	{ "HUGESHIM_COW=uffd", "HUGESHIM_COW: 'uffd' is not one of kernel, "
+			       "sigsegv, off; using kernel" },
 	{ "HUGESHIM_SECCOMP=no", "HUGESHIM_SECCOMP: 'no' is not one of auto, "
 				 "trust; using auto" },
 	{ "HUGESHIM_LIMIT=101%", "HUGESHIM_LIMIT: '101%' is not a size, a "
