@@ -17,6 +17,7 @@
 
 #define TRIES 4
 
+void (*hs_convert_hold_hook)(const void *slot);
 static bool stage_mapped;
 static bool stage_used; /* by a conversion that failed: not zeros any more */
 static _Atomic unsigned nr_converted;
@@ -225,8 +226,12 @@ int hs_convert_to_base_locked(struct hs_slot *slot)
 
 	if (err)
 		return err;
+	if (hs_convert_hold_hook)
+		hs_convert_hold_hook(hs_slot_address(slot));
 	err = replace(slot, charged ? charge_addr(index) : stage_addr(),
 		      &taken);
+	if (hs_convert_hold_hook)
+		hs_convert_hold_hook(NULL);
 	if (err)
 		return err;
 	slot->premapped = 0;

@@ -35,6 +35,10 @@ int hs_convert_to_base_locked(struct hs_slot *slot);
  * may be ours.  Set before the first, never cleared. */
 extern atomic_bool hs_convert_holes;
 
+/* Called with a slot's address before it is protected, and with NULL when that
+ * is over: calls in flight that write there (lib/inflight.c). */
+extern void (*hs_convert_hold_hook)(const void *slot);
+
 /* How many slots were converted so far; it may wrap. */
 unsigned hs_convert_nr(void);
 

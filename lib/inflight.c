@@ -3,16 +3,20 @@
 
 #include <time.h>
 
+#include "convert.h"
 #include "cow.h"
 #include "heap.h"
 #include "lock.h"
 #include "meta.h"
+#include "region_internal.h"
 #include "rescue.h"
 #include "sys.h"
 
 #define RECORD_RANGES 64
 #define RECORDS_MAX 8 /* of one thread */
 #define GATE_WAIT_NS 20000000L
+#define HOLD_WAIT_NS 50000L
+#define HOLD_TRIES 32
 
 /* Invariant: @call is NULL in ranges that are not published. */
 struct record {
@@ -24,6 +28,7 @@ struct record {
 		const void *addr;
 		size_t len;
 		const struct hs_inflight *call;
+		_Atomic bool inside; /* prepared: the kernel may write now */
 	} range[RECORD_RANGES];
 };
 
@@ -34,6 +39,19 @@ static HS_TLS struct record *mine; /* the innermost */
  * fork that was not seen may inherit it shut; the generation tells. */
 static _Atomic uint32_t gate;
 static _Atomic uintptr_t gate_owner;
+
+/*
+ * A slot that is being converted, and hs_lock_generation() while it is: calls
+ * that are about to write there wait, and those that do are waited for, a few
+ * milliseconds; longer waits whoever waits for data.  Without this a read is
+ * short, and a datagram lost, in the moment in which the slot cannot be
+ * written.  A call sets `inside` and then looks here; the conversion sets this
+ * and then looks for `inside`.
+ */
+static _Atomic uintptr_t held;
+static _Atomic uint32_t held_generation;
+
+static void hold_calls(const void *slot);
 
 static struct record *take_free(void)
 {
@@ -59,6 +77,7 @@ static struct record *make_record(void)
 	r = hs_meta_alloc(sizeof(*r), 64);
 	if (!r)
 		return NULL;
+	hs_convert_hold_hook = hold_calls;
 	atomic_store(&r->owner, hs_lock_self());
 	r->next = atomic_load(&records);
 	while (!atomic_compare_exchange_weak(&records, &r->next, r))
@@ -108,8 +127,11 @@ static void truncate(struct record *r, unsigned nr)
 {
 	unsigned i, old = atomic_load_explicit(&r->nr, memory_order_relaxed);
 
-	for (i = nr; i < old; i++)
+	for (i = nr; i < old; i++) {
 		r->range[i].call = NULL;
+		atomic_store_explicit(&r->range[i].inside, false,
+				      memory_order_release);
+	}
 	atomic_store_explicit(&r->nr, nr, memory_order_release);
 }
 
@@ -184,6 +206,97 @@ static void publish(struct record *r, struct hs_inflight *f)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
+/* --- calls and conversions ----------------------------------------------- */
+
+static bool touches(uintptr_t slot, const void *addr, size_t len)
+{
+	uintptr_t from = (uintptr_t)addr;
+
+	return from < slot + hs_region_slot_bytes() && slot < from + len;
+}
+
+static bool is_held(const struct hs_inflight *f)
+{
+	uint32_t generation = atomic_load(&held_generation);
+	uintptr_t slot = atomic_load(&held);
+
+	if (hs_likely(generation == 0) || generation != hs_lock_generation())
+		return false;
+	for (unsigned i = 0; i < f->nr; i++)
+		if (touches(slot, f->range[i].addr, f->range[i].len))
+			return true;
+	return false;
+}
+
+static bool is_written(const struct record *r, uintptr_t slot)
+{
+	unsigned nr = atomic_load(&r->nr);
+
+	for (unsigned i = 0; i < nr && i < RECORD_RANGES; i++)
+		if (atomic_load(&r->range[i].inside) &&
+		    touches(slot, r->range[i].addr, r->range[i].len))
+			return true;
+	return false;
+}
+
+static bool others_write(uintptr_t slot)
+{
+	const struct record *r = atomic_load(&records);
+	uintptr_t owner;
+
+	for (; r; r = r->next) {
+		owner = atomic_load(&r->owner);
+		if (owner != 0 && owner != hs_lock_self() &&
+		    is_written(r, slot))
+			return true;
+	}
+	return false;
+}
+
+/* For hs_convert_hold_hook; pre: hs_rescue_lock is held. */
+static void hold_calls(const void *slot)
+{
+	static _Atomic uint32_t never_woken;
+	const struct timespec timeout = { .tv_nsec = HOLD_WAIT_NS };
+
+	if (!slot) {
+		atomic_store(&held_generation, 0);
+		return;
+	}
+	atomic_store(&held, (uintptr_t)slot);
+	atomic_store(&held_generation, hs_lock_generation());
+	atomic_thread_fence(memory_order_seq_cst);
+	for (int i = 0; i < HOLD_TRIES && others_write((uintptr_t)slot); i++)
+		hs_sys.futex_wait(&never_woken, 0, &timeout);
+}
+
+static void enter(struct record *r, const struct hs_inflight *f)
+{
+	for (unsigned i = 0; i < f->nr; i++)
+		atomic_store_explicit(&r->range[f->saved + i].inside, true,
+				      memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* Published, prepared and inside; false: not without waiting. */
+static bool try_begin(struct record *r, struct hs_inflight *f)
+{
+	publish(r, f);
+	if (is_shut() && atomic_load(&gate_owner) != hs_lock_self()) {
+		truncate(r, f->saved);
+		wait_at_gate();
+		return false;
+	}
+	for (unsigned i = 0; i < f->nr; i++)
+		hs_rescue_prepare(f->range[i].addr, f->range[i].len);
+	enter(r, f);
+	if (hs_likely(!is_held(f)))
+		return true;
+	truncate(r, f->saved);
+	hs_rescue_converted(true); /* when the conversion is over */
+	return false;
+}
+
 void hs_inflight_begin(struct hs_inflight *f)
 {
 	struct record *r = mine ? mine : get_record();
@@ -191,12 +304,8 @@ void hs_inflight_begin(struct hs_inflight *f)
 	f->record = NULL;
 	while (r) {
 		r = with_room(r, f);
-		publish(r, f);
-		if (!is_shut() ||
-		    atomic_load(&gate_owner) == hs_lock_self())
-			break;
-		truncate(r, f->saved);
-		wait_at_gate();
+		if (try_begin(r, f))
+			return;
 	}
 	for (unsigned i = 0; i < f->nr; i++)
 		hs_rescue_prepare(f->range[i].addr, f->range[i].len);

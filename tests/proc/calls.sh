@@ -15,6 +15,8 @@ case $? in
 77) stack= ;;
 *) fail "calls_stack, bare" ;;
 esac
+cut=$(test_program calls_cut)
+run_bare "$cut" || fail "calls_cut, bare"
 shapes=$(test_program calls_shapes)
 run_bare "$shapes" || fail "calls_shapes, bare"
 run_shim "$shapes" || fail "calls_shapes, whatever the pool"
@@ -26,6 +28,8 @@ run_shim CALLS_NEED_HUGE=1 "$shapes" || fail "calls_shapes on huge pages"
 pool_same "$before" calls_shapes || exit 1
 run_shim CALLS_NEED_HUGE=1 "$inflight" || fail "calls_inflight on huge pages"
 pool_same "$before" calls_inflight || exit 1
+run_shim "$cut" || fail "calls_cut on huge pages"
+pool_same "$before" calls_cut || exit 1
 [ -n "$stack" ] || exit 0
 run_shim CALLS_NEED_HUGE=1 "$stack" || fail "calls_stack on huge pages"
 pool_same "$before" calls_stack || exit 1
