@@ -74,8 +74,10 @@ void hs_call_semctl(struct hs_call *c, int id, int cmd, long arg);
 void hs_call_prctl(struct hs_call *c, int option, long a1, long a2, long a4);
 void hs_call_ptrace(struct hs_call *c, int request, void *addr, void *data);
 void hs_call_handle(struct hs_call *c, void *handle);
-/* process_vm_writev: the remote side, when it is this process. */
+/* process_vm_writev and _readv: the remote side, when it is this process. */
 void hs_call_procw(struct hs_call *c, int pid, const struct iovec *iov,
+		   size_t n);
+void hs_call_procr(struct hs_call *c, int pid, const struct iovec *iov,
 		   size_t n);
 
 /* A system call by number with its six arguments. */

@@ -225,3 +225,10 @@ void hs_call_procw(struct hs_call *c, int pid, const struct iovec *iov,
 	if (pid == hs_sys.getpid())
 		hs_call_iovw(c, iov, n);
 }
+
+void hs_call_procr(struct hs_call *c, int pid, const struct iovec *iov,
+		   size_t n)
+{
+	if (pid == hs_sys.getpid())
+		hs_call_iovr(c, iov, n);
+}

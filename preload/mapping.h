@@ -7,7 +7,18 @@
 #ifndef HS_MAPPING_H
 #define HS_MAPPING_H
 
+#include <sys/syscall.h>
+
 #include "base.h"
+
+/* Younger than the headers of some distributions that run on a kernel with it.
+ */
+#ifndef SYS_set_mempolicy_home_node
+#define SYS_set_mempolicy_home_node 450
+#endif
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
 
 /*
  * System call @nr with its six arguments: true, it was made here, *@ret and

@@ -140,12 +140,9 @@ static bool is_mapping(long nr)
 #ifdef SYS_mbind
 	case SYS_mbind:
 #endif
-#ifdef SYS_set_mempolicy_home_node
 	case SYS_set_mempolicy_home_node:
-#endif
-#ifdef SYS_mseal
 	case SYS_mseal:
-#endif
+	case SYS_brk:
 #ifdef SYS_process_madvise
 	case SYS_process_madvise:
 #endif

@@ -12,6 +12,7 @@
 #include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "base.h"
 #include "preload/call.h"
@@ -143,6 +144,8 @@ typedef int fn_remap_file_pages(void *, size_t, int, size_t, int);
 typedef ssize_t fn_process_madvise(int, const struct iovec *, size_t, int,
 				   unsigned);
 typedef void *fn_shmat(int, const void *, int);
+typedef int fn_brk(void *);
+typedef void *fn_sbrk(intptr_t);
 
 /* Locked memory counts, and refuses some advice. */
 HS_EXPORT int mlock(const void *addr, size_t len)
@@ -218,6 +221,38 @@ HS_EXPORT void *shmat(int id, const void *addr, int flags)
 	return ((fn_shmat *)hs_real(HS_REAL_shmat))(id, addr, flags);
 }
 
+/* Of the program break: what a program maps over memory below it is unmapped
+ * when the break goes back. */
+static int release_above(uintptr_t addr)
+{
+	uintptr_t end = (uintptr_t)((fn_sbrk *)hs_real(HS_REAL_sbrk))(0);
+
+	return addr != 0 && addr < end
+		       ? hs_vm_release((void *)addr, end - addr)
+		       : 0;
+}
+
+HS_EXPORT int brk(void *addr)
+{
+	int err = release_above((uintptr_t)addr);
+
+	if (err)
+		return answer(err);
+	return ((fn_brk *)hs_real(HS_REAL_brk))(addr);
+}
+
+HS_EXPORT void *sbrk(intptr_t increment)
+{
+	fn_sbrk *real = (fn_sbrk *)hs_real(HS_REAL_sbrk);
+	int err = 0;
+
+	if (increment < 0)
+		err = release_above((uintptr_t)real(0) + (uintptr_t)increment);
+	if (err)
+		return answer_address((void *)(intptr_t)err);
+	return real(increment);
+}
+
 /* --- by number ----------------------------------------------------------- */
 
 /* The range that a call of the kind above names. */
@@ -232,22 +267,20 @@ static int release_for(long nr, const long *a)
 #ifdef SYS_mbind
 	case SYS_mbind:
 #endif
-#ifdef SYS_set_mempolicy_home_node
 	case SYS_set_mempolicy_home_node:
-#endif
-#ifdef SYS_mseal
 	case SYS_mseal:
-#endif
 		return hs_vm_release((void *)a[0], (size_t)a[1]);
 	case SYS_pkey_mprotect:
-		return a[3] == -1 ? 0
-				  : hs_vm_release((void *)a[0], (size_t)a[1]);
+		return hs_vm_release((void *)a[0], (size_t)a[1]);
 #ifdef SYS_process_madvise
 	case SYS_process_madvise:
 		return release_all((const struct iovec *)a[1], (size_t)a[2]);
 #endif
 	case SYS_shmat:
 		return release_for_segment((int)a[0], (void *)a[1], (int)a[2]);
+	case SYS_brk: /* a failure is the kernel's, which tells by the break */
+		release_above((uintptr_t)a[0]);
+		return 0;
 	default:
 		return 0;
 	}
@@ -268,6 +301,10 @@ static bool mapping_call(long nr, const long *a, long *ret)
 	case SYS_munmap:
 		*ret = hs_vm_munmap(addr, len);
 		return true;
+	case SYS_pkey_mprotect:
+		if ((int)a[3] != -1)
+			return false;
+		/* fallthrough */
 	case SYS_mprotect:
 		*ret = hs_vm_mprotect(addr, len, (int)a[2]);
 		return true;

@@ -158,14 +158,31 @@ static void mappings(void)
 	HS_T_CHECK(munmap(r, LARGE) == 0);
 }
 
-/* "VmLck" after mlockall() does not count huge pages. */
+/* "may succeed": advice keeps a part of the mapping apart from the rest. */
+static void resized(void)
+{
+	char *p = map(0), *q;
+
+	HS_T_CHECK(madvise(p + LARGE / 2, LARGE / 4, MADV_DONTDUMP) == 0);
+	q = mremap(p, LARGE, 2 * LARGE, MREMAP_MAYMOVE);
+	if (!shim)
+		HS_T_CHECK(q == MAP_FAILED && errno == EFAULT);
+	else
+		HS_T_CHECK(q != MAP_FAILED);
+	HS_T_CHECK(munmap(shim ? q : p, shim ? 2 * LARGE : LARGE) == 0);
+}
+
+/* "VmLck" after mlockall() does not count huge pages; "is not refused". */
 static void locked(void)
 {
 	char *p = map(MAP_POPULATE);
+	int ret;
 
 	HS_T_CHECK(mlockall(MCL_CURRENT) == 0);
 	HS_T_CHECK((status("VmLck:") < (long)LARGE / 1024) == shim,
 		   "VmLck %ld", status("VmLck:"));
+	ret = madvise(p + LARGE / 2, HUGE, MADV_DONTNEED);
+	HS_T_CHECK(shim ? ret == 0 : ret == -1 && errno == EINVAL);
 	HS_T_CHECK(munlockall() == 0);
 	HS_T_CHECK(munmap(p, LARGE) == 0);
 }
@@ -220,6 +237,7 @@ int main(int argc, char **argv)
 	residency();
 	mappings();
 	copies();
+	resized();
 	locked();
 	return 0;
 }

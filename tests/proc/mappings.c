@@ -8,12 +8,16 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 
 #include "tests/lib/hs_test.h"
 
 #ifndef MAP_32BIT
 #define MAP_32BIT MAP_STACK
+#endif
+#ifndef SYS_mseal
+#define SYS_mseal 462
 #endif
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
@@ -258,6 +262,47 @@ static void move_out(char *p)
 	munmap(q, PAGE);
 }
 
+/* Sealed, or ENOSYS; what is sealed stays as it is. */
+static void seal(char *p)
+{
+	if (syscall(SYS_mseal, p, PAGE, 0) != 0) {
+		HS_T_CHECK(errno == ENOSYS);
+		return;
+	}
+	HS_T_CHECK(munmap(p, HUGE) == -1 && errno == EPERM);
+	HS_T_CHECK(mprotect(p, PAGE, PROT_READ) == -1 && errno == EPERM);
+	HS_T_CHECK(mprotect(p + PAGE, PAGE, PROT_READ) == 0);
+}
+
+static void attach(char *p)
+{
+	int id = shmget(IPC_PRIVATE, HUGE - 2 * PAGE, 0600);
+
+	HS_T_CHECK(id >= 0);
+	HS_T_CHECK(shmat(id, p, 0) == (void *)-1 && errno == EINVAL);
+	HS_T_CHECK(shmat(id, p, SHM_REMAP) == p);
+	HS_T_CHECK(shmctl(id, IPC_RMID, NULL) == 0);
+	is_zero(p, 0, HUGE - 2 * PAGE);
+	memset(p, 7, HUGE - 2 * PAGE);
+}
+
+static bool not_attached(size_t at)
+{
+	return at < HUGE || at >= 2 * HUGE - 2 * PAGE;
+}
+
+/* In the place of the slot, a stack that grows into what is left of it. */
+static void grow_down(char *p)
+{
+	char *top = p + HUGE, *at = top - 16 * PAGE;
+
+	HS_T_CHECK(munmap(p, HUGE) == 0);
+	map_at(at, 16 * PAGE, RW, ANON | MAP_FIXED | MAP_GROWSDOWN);
+	for (; at >= top - 64 * PAGE; at -= PAGE)
+		*at = 1;
+	is_zero(top - 64 * PAGE, 1, PAGE);
+}
+
 static void changed(void)
 {
 	after("munmap of a page", unmap_page, "h-hh", not_the_page);
@@ -277,6 +322,9 @@ static void changed(void)
 	after("mbind", bind, "hbhh", NULL);
 	after("MAP_FIXED", map_over, "hbhh", not_the_page);
 	after("mremap of a page", move_out, "h-hh", not_the_page);
+	after("mseal of a page", seal, "hbhh", NULL);
+	after("shmat", attach, "hbhh", not_attached);
+	after("MAP_GROWSDOWN", grow_down, "h-hh", not_the_slot);
 }
 
 /* Base pages take over protection and what core dumps leave out. */
@@ -295,6 +343,27 @@ static void attributes(void)
 	HS_T_CHECK(strstr(smaps(p, "VmFlags:"), " dd") == NULL);
 	HS_T_CHECK(strstr(smaps(p + HUGE, "VmFlags:"), " dd") != NULL);
 	munmap(p, 2 * HUGE);
+}
+
+/* A mapping over memory below the program break, which then goes back to the
+ * middle of one of its slots and comes again. */
+static void at_the_break(void)
+{
+	char *start = sbrk(8 * HUGE), *p;
+
+	HS_T_CHECK(start != (char *)-1);
+	p = (char *)(((uintptr_t)start + HUGE - 1) & ~(HUGE - 1));
+	map_at(p, 4 * HUGE, RW, ANON | MAP_FIXED);
+	fill(p, 4 * HUGE);
+	expect(p, "hhhh", "over what the break made");
+	HS_T_CHECK(brk(p + 3 * HUGE + PAGE) == 0);
+	holds(p, 0, 3 * HUGE + PAGE);
+	HS_T_CHECK(sbrk(-(intptr_t)(HUGE + 2 * PAGE)) == p + 3 * HUGE + PAGE);
+	holds(p, 0, 2 * HUGE - PAGE);
+	expect(p, "hb-", "below the break");
+	HS_T_CHECK(sbrk(2 * HUGE) == p + 2 * HUGE - PAGE);
+	is_zero(p, 2 * HUGE - PAGE, 4 * HUGE - PAGE);
+	HS_T_CHECK(brk(start) == 0);
 }
 
 /* --- contents that go ----------------------------------------------------- */
@@ -377,6 +446,7 @@ int main(int argc, char **argv)
 	not_backed();
 	changed();
 	attributes();
+	at_the_break();
 	emptied();
 	moved();
 	limited();
