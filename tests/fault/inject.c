@@ -28,6 +28,7 @@
  */
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -94,6 +95,15 @@ static void exec_program(const char *rule, const char *counts, int output)
 	_exit(127);
 }
 
+/* Children whose parent was killed before them: until they are reaped, they may
+ * hold pages of the pool, which the caller counts. */
+static void reap_orphans(pid_t group)
+{
+	kill(-group, SIGKILL);
+	while (waitpid(-group, NULL, 0) > 0 || errno == EINTR)
+		;
+}
+
 /* The wait status; with a hang, -1, and all of it killed. */
 static int run(const char *rule, const char *counts, int output)
 {
@@ -117,7 +127,7 @@ static int run(const char *rule, const char *counts, int output)
 		kill(pid, SIGKILL);
 	}
 	ready = ready ? hs_t_wait(pid) : (hs_t_wait(pid), -1);
-	kill(-pid, SIGKILL);
+	reap_orphans(pid);
 	return ready;
 }
 
@@ -381,7 +391,7 @@ static unsigned run_cases(unsigned nr_workers, double until)
 	HS_T_CHECK(pipe(fd) == 0);
 	fflush(NULL);
 	for (unsigned i = 0; i < nr_workers; i++)
-		if (fork() == 0)
+		if (fork() == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1) == 0)
 			work(i, nr_workers, until, fd[1]);
 	for (unsigned i = 0; i < nr_workers; i++) {
 		int status;
@@ -417,6 +427,7 @@ int main(int argc, char **argv)
 			 part-- == 0 || part >= nr_parts)
 			return 2;
 	}
+	HS_T_CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
 	program = argv + optind;
 	HS_T_CHECK(argc - optind == 2 && getenv("HS_TEST_FAULT_LIB"),
 		   "usage: inject [-t SECONDS] [-j WORKERS] [-a] [-p K/N] [-v] "
