@@ -16,7 +16,8 @@
 #include <pthread.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
+#include <sys/shm.h>
+#include <sys/uio.h>
 #include <time.h>
 
 /* Far from where the kernel, the library and others place anything. */
@@ -55,6 +56,21 @@ static void make_files(void)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fz_run.file_fd);
 	fz_run.shared_fd = open(path, O_RDONLY | O_CLOEXEC);
 	HS_T_CHECK(fz_run.shared_fd >= 0);
+}
+
+/* It lives as long as it is attached here or in a child. */
+static void make_segment(void)
+{
+	size_t len = FZ_FILE_PAGES * FZ_PAGE;
+	char *p;
+
+	fz_run.shm_id = shmget(IPC_PRIVATE, len, 0600);
+	if (fz_run.shm_id < 0)
+		return;
+	p = shmat(fz_run.shm_id, NULL, 0);
+	HS_T_CHECK(p != (char *)-1);
+	HS_T_CHECK(shmctl(fz_run.shm_id, IPC_RMID, NULL) == 0);
+	HS_T_CHECK(pread(fz_run.file_fd, p, len, 0) == (ssize_t)len);
 }
 
 static char *two_pages(int fd)
@@ -96,6 +112,16 @@ static bool asks_populate_stops(void)
 	return err == ENOMEM;
 }
 
+/* Linux 6.13; older ones know a few kinds of advice only. */
+static bool asks_self_advice(char *page)
+{
+	struct iovec iov = { page, FZ_PAGE };
+
+	fz_run.self_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	return process_madvise(fz_run.self_fd, &iov, 1, MADV_DONTNEED, 0) ==
+	       (ssize_t)FZ_PAGE;
+}
+
 static void ask_kernel(void)
 {
 	char *p = two_pages(-1), *q = two_pages(fz_run.shared_fd);
@@ -113,6 +139,7 @@ static void ask_kernel(void)
 	fz_run.has_swap = madvise(p, FZ_PAGE, MADV_WILLNEED) == 0;
 	fz_run.has_mbind =
 		syscall(SYS_mbind, p, FZ_PAGE, 0, NULL, 0UL, 0UL) == 0;
+	fz_run.has_self_advice = asks_self_advice(p);
 	fz_run.has_mlock = geteuid() == 0 && mlock(p, FZ_PAGE) == 0;
 	munmap(p, 2 * FZ_PAGE);
 	munmap(q, 2 * FZ_PAGE);
@@ -549,6 +576,7 @@ int main(int argc, char **argv)
 	if (mode.pool)
 		start_toggle(mode.pool);
 	make_files();
+	make_segment();
 	ask_kernel();
 	fz_catch_faults();
 	if (mode.record >= 0)

@@ -26,6 +26,7 @@
 
 #include <setjmp.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #define FZ_PAGE 4096UL
 #define FZ_SLOT 512 /* pages of a huge page, as far as the generator cares */
@@ -90,6 +91,7 @@ enum fz_flag {
 	FZ_WRITTEN = 128, /* is resident */
 	FZ_MAYBE = 256, /* may be resident: read or populated */
 	FZ_THP = 512, /* so may be its neighbours: MADV_HUGEPAGE */
+	FZ_SEGMENT = 1024, /* FZ_SHARED: of shmat */
 };
 
 /* What the kernel keeps per mapping, not per page of memory. */
@@ -131,6 +133,7 @@ enum fz_op {
 	FZ_PKEY_MPROTECT,
 	FZ_MADVISE,
 	FZ_POSIX_MADVISE,
+	FZ_PROCESS_MADVISE,
 	FZ_MREMAP,
 	FZ_MINCORE,
 	FZ_MSYNC,
@@ -138,6 +141,11 @@ enum fz_op {
 	FZ_MLOCK2,
 	FZ_MUNLOCK,
 	FZ_MBIND,
+	FZ_SET_MEMPOLICY,
+	FZ_SHMAT,
+	FZ_REMAP_PAGES,
+	FZ_LOCK_ALL, /* this and the next: of a child only */
+	FZ_LIMIT,
 	FZ_READ,
 	FZ_WRITE,
 	FZ_FORK,
@@ -149,7 +157,17 @@ enum fz_op {
 /* How FZ_MMAP maps: fz_call.how */
 enum { FZ_HOW_ANON, FZ_HOW_PRIVATE, FZ_HOW_SHARED, FZ_HOW_BAD_FD };
 /* How FZ_READ and FZ_WRITE transfer. */
-enum { FZ_HOW_AT, FZ_HOW_PLAIN, FZ_HOW_VECTOR, FZ_HOW_PIPE, FZ_NR_HOW_IO };
+enum {
+	FZ_HOW_AT,
+	FZ_HOW_PLAIN,
+	FZ_HOW_VECTOR,
+	/* All of it or nothing, from here on. */
+	FZ_HOW_PIPE,
+	FZ_HOW_DATAGRAM,
+	FZ_HOW_LOCAL, /* process_vm_readv, of itself: the near side */
+	FZ_HOW_REMOTE, /* the far side */
+	FZ_NR_HOW_IO
+};
 
 struct fz_call {
 	uint32_t step;
@@ -169,7 +187,7 @@ struct fz_call {
 	uint64_t value; /* seed of what is written */
 	int64_t ret; /* what it gave: filled in when it is done */
 	int32_t err;
-	uint32_t pad;
+	uint32_t raw; /* by syscall() and its number */
 };
 
 struct fz_fault {
@@ -199,6 +217,7 @@ struct fz_ctx {
 	uint64_t nr_calls; /* in the ring, and before */
 	int scratch_fd;
 	int pipe_fd[2];
+	int socket_fd[2];
 	char buffer[FZ_IO_PAGES * FZ_PAGE];
 	unsigned char vec[FZ_WINDOW_PAGES];
 	pid_t child;
@@ -217,6 +236,8 @@ struct fz_run {
 	bool null_calls; /* the kernel may be asked for an address */
 	int file_fd; /* FZ_FILE_PAGES with tags */
 	int shared_fd; /* the same, for reading only */
+	int shm_id; /* the same, or -1 */
+	int self_fd; /* this process, for process_madvise */
 	int tick_fd; /* a byte a few hundred steps, or -1 */
 	/* What this kernel does: asked at the start. */
 	bool has_guard;
@@ -225,6 +246,7 @@ struct fz_run {
 	bool has_swap; /* or MADV_WILLNEED refuses anonymous memory */
 	bool has_mbind;
 	bool has_mlock; /* of any amount */
+	bool has_self_advice; /* process_madvise of any kind on itself */
 	bool exact_mincore; /* no swap, no huge pages unasked */
 	bool moves_many; /* mremap moves several mappings at once */
 	bool populate_stops; /* MADV_POPULATE_READ ends at the first hole */
@@ -291,17 +313,25 @@ void fz_generate(struct fz_ctx *c, struct fz_call *call);
 
 /* --- vm_fuzz_map.c, vm_fuzz_attr.c, vm_fuzz_io.c -------------------------- */
 
+/* Of syscall(): a whole register. */
+#define FZ_ARG(x) ((long)(x))
+
 /* Each does the call, compares and brings the model up to date.  False: the
  * call does not fit the model's state and was left out. */
 bool fz_do_mmap(struct fz_ctx *c, struct fz_call *call);
 bool fz_do_munmap(struct fz_ctx *c, struct fz_call *call);
 bool fz_do_mremap(struct fz_ctx *c, struct fz_call *call);
+bool fz_do_shmat(struct fz_ctx *c, struct fz_call *call);
 bool fz_do_mprotect(struct fz_ctx *c, struct fz_call *call);
 bool fz_do_madvise(struct fz_ctx *c, struct fz_call *call);
+bool fz_do_process_madvise(struct fz_ctx *c, struct fz_call *call);
 bool fz_do_mincore(struct fz_ctx *c, struct fz_call *call);
 bool fz_do_msync(struct fz_ctx *c, struct fz_call *call);
 bool fz_do_mlock(struct fz_ctx *c, struct fz_call *call);
 bool fz_do_mbind(struct fz_ctx *c, struct fz_call *call);
+bool fz_do_remap_pages(struct fz_ctx *c, struct fz_call *call);
+/* Of the whole process. */
+bool fz_do_process(struct fz_ctx *c, struct fz_call *call);
 bool fz_do_touch(struct fz_ctx *c, struct fz_call *call);
 bool fz_do_io(struct fz_ctx *c, struct fz_call *call);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * vm_fuzz_attr.c - calls that change or ask what is mapped: mprotect, madvise,
- * mincore, msync, mlock, mbind.
+ * mincore, msync, mlock, mbind; and those of the whole process.
  */
 #include "vm_fuzz.h"
 
-#include <sys/syscall.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
 
 static void finish(struct fz_call *call, long ret)
 {
@@ -46,6 +47,19 @@ static int protect(struct fz_ctx *c, struct fz_area *a, uint32_t first,
 	return 0;
 }
 
+static long protect_call(const struct fz_call *call, char *addr)
+{
+	if (call->op == FZ_PKEY_MPROTECT)
+		return call->raw ? syscall(SYS_pkey_mprotect, addr, call->len,
+					   FZ_ARG(call->prot),
+					   FZ_ARG(call->flags))
+				 : pkey_mprotect(addr, call->len, call->prot,
+						 call->flags);
+	return call->raw ? syscall(SYS_mprotect, addr, call->len,
+				   FZ_ARG(call->prot))
+			 : mprotect(addr, call->len, call->prot);
+}
+
 bool fz_do_mprotect(struct fz_ctx *c, struct fz_call *call)
 {
 	uint32_t first, end;
@@ -55,11 +69,7 @@ bool fz_do_mprotect(struct fz_ctx *c, struct fz_call *call)
 	if (!a)
 		return false;
 	errno = 0;
-	if (call->op == FZ_PKEY_MPROTECT)
-		finish(call, pkey_mprotect(fz_addr(a, call), call->len,
-					   call->prot, call->flags));
-	else
-		finish(call, mprotect(fz_addr(a, call), call->len, call->prot));
+	finish(call, protect_call(call, fz_addr(a, call)));
 	if (call->offset)
 		err = EINVAL;
 	else if (call->len >= FZ_SILLY)
@@ -286,7 +296,10 @@ bool fz_do_madvise(struct fz_ctx *c, struct fz_call *call)
 	if (call->op == FZ_POSIX_MADVISE)
 		return posix_advise(c, call, a, first, end);
 	errno = 0;
-	finish(call, madvise(fz_addr(a, call), call->len, call->flags));
+	finish(call, call->raw ? syscall(SYS_madvise, fz_addr(a, call),
+					 call->len, FZ_ARG(call->flags))
+			       : madvise(fz_addr(a, call), call->len,
+					 call->flags));
 	if (!valid_advice(call->flags) || call->offset ||
 	    call->len >= FZ_SILLY) {
 		err = EINVAL;
@@ -297,6 +310,68 @@ bool fz_do_madvise(struct fz_ctx *c, struct fz_call *call)
 		err = advise(c, a, first, end, call->flags);
 	}
 	expect_err(c, call, err);
+	return true;
+}
+
+/* --- process_madvise ------------------------------------------------------ */
+
+/* In one piece, or in two that meet at a page: how many bytes were advised, or
+ * why the first one was not. */
+static int advise_two(struct fz_ctx *c, struct fz_area *a, uint32_t first,
+		      uint32_t end, const struct fz_call *call,
+		      int64_t *advised)
+{
+	uint32_t middle = first + call->page2;
+	int err;
+
+	*advised = 0;
+	if (!valid_advice(call->flags) || call->offset)
+		return EINVAL;
+	if (middle > first && middle < end) {
+		err = advise(c, a, first, middle, call->flags);
+		if (err)
+			return err;
+		*advised = (int64_t)(call->page2 * FZ_PAGE);
+		first = middle;
+	}
+	err = advise(c, a, first, end, call->flags);
+	if (!err)
+		*advised = (int64_t)call->len;
+	return err;
+}
+
+static long process_madvise_call(const struct fz_call *call,
+				 const struct iovec *iov, size_t n)
+{
+	if (call->raw)
+		return syscall(SYS_process_madvise, FZ_ARG(fz_run.self_fd), iov,
+			       n, FZ_ARG(call->flags), 0L);
+	return process_madvise(fz_run.self_fd, iov, n, call->flags, 0);
+}
+
+bool fz_do_process_madvise(struct fz_ctx *c, struct fz_call *call)
+{
+	uint32_t first, end;
+	struct fz_area *a = fz_range(c, call, &first, &end);
+	size_t bytes = call->page2 * FZ_PAGE;
+	struct iovec iov[2];
+	int64_t advised;
+	bool two;
+	int err;
+
+	if (!a || !fz_run.has_self_advice || call->len >= FZ_SILLY ||
+	    !call->len || call->flags == MADV_COLLAPSE ||
+	    (call->flags == MADV_WILLNEED && !fz_run.has_swap))
+		return false;
+	two = call->page2 && call->page2 < end - first && !call->offset;
+	iov[0].iov_base = fz_addr(a, call);
+	iov[0].iov_len = two ? bytes : call->len;
+	iov[1].iov_base = fz_addr(a, call) + bytes;
+	iov[1].iov_len = call->len - bytes;
+	errno = 0;
+	finish(call, process_madvise_call(call, iov, two ? 2 : 1));
+	err = advise_two(c, a, first, end, call, &advised);
+	fz_expect(c, call, advised ? advised : -1, advised ? 0 : err);
 	return true;
 }
 
@@ -339,7 +414,9 @@ bool fz_do_mincore(struct fz_ctx *c, struct fz_call *call)
 	if (!a || end - first > sizeof(c->vec))
 		return false;
 	errno = 0;
-	finish(call, mincore(fz_addr(a, call), call->len, c->vec));
+	finish(call, call->raw ? syscall(SYS_mincore, fz_addr(a, call),
+					 call->len, c->vec)
+			       : mincore(fz_addr(a, call), call->len, c->vec));
 	if (call->offset)
 		err = EINVAL;
 	else if (call->len >= FZ_SILLY)
@@ -386,7 +463,10 @@ bool fz_do_msync(struct fz_ctx *c, struct fz_call *call)
 	if (!a)
 		return false;
 	errno = 0;
-	finish(call, msync(fz_addr(a, call), call->len, call->flags));
+	finish(call, call->raw ? syscall(SYS_msync, fz_addr(a, call), call->len,
+					 FZ_ARG(call->flags))
+			       : msync(fz_addr(a, call), call->len,
+				       call->flags));
 	expect_err(c, call, sync_error(call, a, first, end));
 	return true;
 }
@@ -425,8 +505,19 @@ static int lock_populate(struct fz_area *a, uint32_t first, uint32_t end)
 	return err;
 }
 
+static long lock_call_by_number(struct fz_call *call, char *addr)
+{
+	if (call->op == FZ_MLOCK)
+		return syscall(SYS_mlock, addr, call->len);
+	if (call->op == FZ_MUNLOCK)
+		return syscall(SYS_munlock, addr, call->len);
+	return syscall(SYS_mlock2, addr, call->len, FZ_ARG(call->flags));
+}
+
 static long lock_call(struct fz_call *call, char *addr)
 {
+	if (call->raw)
+		return lock_call_by_number(call, addr);
 	if (call->op == FZ_MLOCK)
 		return mlock(addr, call->len);
 	if (call->op == FZ_MUNLOCK)
@@ -502,5 +593,85 @@ bool fz_do_mbind(struct fz_ctx *c, struct fz_call *call)
 	if (err || call->len >= FZ_SILLY)
 		return true;
 	fz_vma_split(c, a, first, end - first);
+	return true;
+}
+
+/* --- remap_file_pages ----------------------------------------------------- */
+
+/* Of shared mappings alone. */
+bool fz_do_remap_pages(struct fz_ctx *c, struct fz_call *call)
+{
+	uint32_t first, end;
+	struct fz_area *a = fz_range(c, call, &first, &end);
+	char *addr;
+
+	if (!a || a->page[first].kind == FZ_SHARED || call->offset)
+		return false;
+	addr = fz_addr(a, call);
+	errno = 0;
+	finish(call, call->raw ? syscall(SYS_remap_file_pages, addr, call->len,
+					 0L, 0L, 0L)
+			       : remap_file_pages(addr, call->len, 0, 0, 0));
+	expect_err(c, call, EINVAL);
+	return true;
+}
+
+/* --- of the process ------------------------------------------------------- */
+
+/* And unlocked again: huge pages stay huge pages when all is locked, which
+ * shows by the advice that locked memory refuses. */
+static void lock_all(struct fz_ctx *c, struct fz_call *call)
+{
+	finish(call, call->raw ? syscall(SYS_mlockall, FZ_ARG(call->flags))
+			       : mlockall(call->flags));
+	fz_expect(c, call, 0, 0);
+	fz_check_all(c, false);
+	HS_T_CHECK(munlockall() == 0);
+	for (int i = 0; i < FZ_MAX_AREAS; i++) {
+		struct fz_area *a = &c->area[i];
+
+		for (uint32_t page = 0; page < a->nr; page++) {
+			a->page[page].flags |= FZ_MAYBE;
+			a->page[page].flags &=
+				(uint16_t) ~(FZ_LOCKED | FZ_ONFAULT);
+		}
+	}
+}
+
+/* So much that it is never reached. */
+static void limit(struct fz_ctx *c, struct fz_call *call)
+{
+	struct rlimit rlimit;
+
+	HS_T_CHECK(getrlimit(call->flags, &rlimit) == 0);
+	rlimit.rlim_cur = HS_T_MIN(1UL << 46, rlimit.rlim_max);
+	finish(call, call->raw ? syscall(SYS_prlimit64, 0L, FZ_ARG(call->flags),
+					 &rlimit, NULL)
+			       : setrlimit(call->flags, &rlimit));
+	fz_expect(c, call, 0, 0);
+}
+
+static void set_policy(struct fz_ctx *c, struct fz_call *call)
+{
+	unsigned long node0 = 1;
+	bool nodes = call->flags != BIND_DEFAULT && call->flags != BIND_LOCAL;
+
+	finish(call, syscall(SYS_set_mempolicy, FZ_ARG(call->flags),
+			     nodes ? &node0 : NULL,
+			     nodes ? 8 * sizeof(node0) : 0UL));
+	fz_expect(c, call, 0, 0);
+}
+
+bool fz_do_process(struct fz_ctx *c, struct fz_call *call)
+{
+	errno = 0;
+	if (call->op == FZ_SET_MEMPOLICY && fz_run.has_mbind)
+		set_policy(c, call);
+	else if (call->op == FZ_LIMIT && c->depth)
+		limit(c, call);
+	else if (call->op == FZ_LOCK_ALL && c->depth && fz_run.has_mlock)
+		lock_all(c, call);
+	else
+		return false;
 	return true;
 }

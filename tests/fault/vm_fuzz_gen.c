@@ -5,6 +5,9 @@
  */
 #include "vm_fuzz.h"
 
+#include <sys/resource.h>
+#include <sys/shm.h>
+
 static uint32_t below(struct fz_ctx *c, uint32_t n)
 {
 	return (uint32_t)hs_t_below(&c->rng, n);
@@ -239,6 +242,8 @@ static void gen_mmap(struct fz_ctx *c, struct fz_call *call)
 		call->flags |= MAP_POPULATE;
 	if (chance(c, 64) && fz_run.has_mlock)
 		call->flags |= MAP_LOCKED;
+	if (chance(c, 32))
+		call->flags |= MAP_STACK;
 	switch (below(c, 8)) {
 	case 0:
 		if (fz_run.null_calls)
@@ -256,6 +261,17 @@ static void gen_mmap(struct fz_ctx *c, struct fz_call *call)
 	}
 	if (call->op == FZ_MMAP && chance(c, 50))
 		gen_wrong_mmap(c, call);
+}
+
+static void gen_shmat(struct fz_ctx *c, struct fz_call *call)
+{
+	struct fz_area *a = fz_area_find(c, call->area);
+	uint32_t last = a->nr > FZ_FILE_PAGES ? a->nr - FZ_FILE_PAGES : 0;
+
+	call->op = FZ_SHMAT;
+	call->page = HS_T_MIN(call->page, last);
+	call->len = FZ_FILE_PAGES * FZ_PAGE;
+	call->flags = chance(c, 4) ? 0 : SHM_REMAP;
 }
 
 /* Whole huge pages anew: or soon nothing but small pieces would be left. */
@@ -297,7 +313,10 @@ static void gen_mprotect(struct fz_ctx *c, struct fz_call *call)
 static void gen_madvise(struct fz_ctx *c, struct fz_call *call)
 {
 	call->op = FZ_MADVISE;
-	if (chance(c, 8)) {
+	if (chance(c, 12)) {
+		call->op = FZ_PROCESS_MADVISE;
+		call->page2 = chance(c, 2) ? 0 : below(c, 8);
+	} else if (chance(c, 8)) {
 		call->op = FZ_POSIX_MADVISE;
 		call->flags = (int)below(c, 5);
 		if (chance(c, 10))
@@ -407,6 +426,31 @@ static void gen_lock(struct fz_ctx *c, struct fz_call *call)
 		call->len = HS_T_MIN(call->len, 16 * FZ_PAGE);
 }
 
+static void gen_rare(struct fz_ctx *c, struct fz_call *call)
+{
+	switch (below(c, 5)) {
+	case 0:
+		call->op = FZ_SET_MEMPOLICY;
+		call->flags = (int)below(c, 5);
+		break;
+	case 1:
+		call->op = FZ_REMAP_PAGES;
+		break;
+	case 2:
+		call->op = FZ_LOCK_ALL;
+		call->flags = 1 + (int)below(c, 3);
+		if (chance(c, 4))
+			call->flags |= MCL_ONFAULT;
+		break;
+	case 3:
+		call->op = FZ_LIMIT;
+		call->flags = chance(c, 2) ? RLIMIT_AS : RLIMIT_DATA;
+		break;
+	default:
+		gen_shmat(c, call);
+	}
+}
+
 static void gen_ask(struct fz_ctx *c, struct fz_call *call)
 {
 	switch (below(c, 4)) {
@@ -467,9 +511,13 @@ void fz_generate(struct fz_ctx *c, struct fz_call *call)
 		return;
 	}
 	spoil(c, call);
-	switch (below(c, 46)) {
+	call->raw = chance(c, 6);
+	switch (below(c, 47)) {
 	case 0:
 		gen_fresh(c, call);
+		break;
+	case 46:
+		gen_rare(c, call);
 		break;
 	case 1 ... 8:
 		gen_mmap(c, call);

@@ -4,6 +4,7 @@
  */
 #include "vm_fuzz.h"
 
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 /* --- touches -------------------------------------------------------------- */
@@ -165,6 +166,10 @@ static bool measure(const struct fz_call *call, const struct fz_area *a,
 
 		if (!(in ? fz_writable(p) : fz_readable(p)))
 			break;
+		/* What the processor lets a program read, and the kernel
+		 * another process not. */
+		if (call->how == FZ_HOW_REMOTE && !(p->prot & PROT_READ))
+			return false;
 		if (in && !mix(fz_content(p), source_tag(call, i), part.from,
 			       part.to, &tag))
 			return false;
@@ -192,7 +197,51 @@ static void apply_read(const struct fz_call *call, struct fz_area *a,
 	}
 }
 
-/* The source is a file, or its bytes by a pipe. */
+/* The buffer's bytes, by what delivers all of them or nothing. */
+static long deliver(struct fz_ctx *c, const struct fz_call *call, char *addr)
+{
+	struct iovec there = { addr, call->len };
+	struct iovec here = { c->buffer, call->len };
+
+	switch (call->how) {
+	case FZ_HOW_PIPE:
+		HS_T_CHECK(write(c->pipe_fd[1], c->buffer, call->len) ==
+			   (ssize_t)call->len);
+		return read(c->pipe_fd[0], addr, call->len);
+	case FZ_HOW_DATAGRAM:
+		HS_T_CHECK(send(c->socket_fd[1], c->buffer, call->len, 0) ==
+			   (ssize_t)call->len);
+		return recv(c->socket_fd[0], addr, call->len, 0);
+	case FZ_HOW_LOCAL:
+		return process_vm_readv(getpid(), &there, 1, &here, 1, 0);
+	default:
+		return process_vm_writev(getpid(), &here, 1, &there, 1, 0);
+	}
+}
+
+/* To the buffer. */
+static long fetch(struct fz_ctx *c, const struct fz_call *call, char *addr)
+{
+	struct iovec there = { addr, call->len };
+	struct iovec here = { c->buffer, call->len };
+	long n;
+
+	switch (call->how) {
+	case FZ_HOW_PIPE:
+		n = write(c->pipe_fd[1], addr, call->len);
+		return n < 0 ? n : read(c->pipe_fd[0], c->buffer, (size_t)n);
+	case FZ_HOW_DATAGRAM:
+		n = send(c->socket_fd[1], addr, call->len, 0);
+		return n < 0 ? n
+			     : recv(c->socket_fd[0], c->buffer, (size_t)n, 0);
+	case FZ_HOW_LOCAL:
+		return process_vm_writev(getpid(), &there, 1, &here, 1, 0);
+	default:
+		return process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+	}
+}
+
+/* The source is a file, or its bytes by something else. */
 static long read_by(struct fz_ctx *c, const struct fz_call *call, char *addr)
 {
 	off_t at = (off_t)(call->file_page * FZ_PAGE + call->offset);
@@ -201,17 +250,16 @@ static long read_by(struct fz_ctx *c, const struct fz_call *call, char *addr)
 		{ addr + call->len / 3, call->len - call->len / 3 },
 	};
 
+	if (call->how >= FZ_HOW_PIPE) {
+		HS_T_CHECK(pread(fz_run.file_fd, c->buffer, call->len, at) ==
+			   (ssize_t)call->len);
+		return deliver(c, call, addr);
+	}
 	switch (call->how) {
 	case FZ_HOW_AT:
 		return pread(fz_run.file_fd, addr, call->len, at);
 	case FZ_HOW_VECTOR:
 		return preadv(fz_run.file_fd, iov, 2, at);
-	case FZ_HOW_PIPE:
-		HS_T_CHECK(pread(fz_run.file_fd, c->buffer, call->len, at) ==
-			   (ssize_t)call->len);
-		HS_T_CHECK(write(c->pipe_fd[1], c->buffer, call->len) ==
-			   (ssize_t)call->len);
-		return read(c->pipe_fd[0], addr, call->len);
 	default:
 		/* The position is the context's own only in its own file. */
 		HS_T_CHECK(pread(fz_run.file_fd, c->buffer, call->len, at) ==
@@ -232,11 +280,11 @@ static long write_by(struct fz_ctx *c, const struct fz_call *call, char *addr)
 		{ addr + call->len / 3, call->len - call->len / 3 },
 	};
 
+	if (call->how >= FZ_HOW_PIPE)
+		return fetch(c, call, addr);
 	switch (call->how) {
 	case FZ_HOW_VECTOR:
 		return pwritev(c->scratch_fd, iov, 2, 0);
-	case FZ_HOW_PIPE:
-		return write(c->pipe_fd[1], addr, call->len);
 	case FZ_HOW_PLAIN:
 		lseek(c->scratch_fd, 0, SEEK_SET);
 		return write(c->scratch_fd, addr, call->len);
@@ -295,12 +343,11 @@ static void apply_written(struct fz_area *a, uint32_t first, uint32_t end)
 static void check_written(struct fz_ctx *c, const struct fz_call *call,
 			  struct fz_area *a, uint32_t first, int64_t bytes)
 {
-	int fd = call->how == FZ_HOW_PIPE ? c->pipe_fd[0] : c->scratch_fd;
 	const char *got = c->buffer;
 
-	if (call->how != FZ_HOW_PIPE)
-		lseek(fd, 0, SEEK_SET);
-	HS_T_CHECK(read(fd, c->buffer, (size_t)bytes) == bytes);
+	if (call->how < FZ_HOW_PIPE)
+		HS_T_CHECK(pread(c->scratch_fd, c->buffer, (size_t)bytes, 0) ==
+			   bytes);
 	for (uint32_t i = first; bytes > 0; i++) {
 		struct piece part = piece_of(call, i);
 
@@ -321,8 +368,8 @@ bool fz_do_io(struct fz_ctx *c, struct fz_call *call)
 	    call->file_page + end - first > FZ_FILE_PAGES ||
 	    !measure(call, a, first, end, &bytes))
 		return false;
-	/* A pipe loses what it cannot deliver, page by page. */
-	if (call->how == FZ_HOW_PIPE &&
+	/* These lose what they cannot deliver, or deliver a part. */
+	if (call->how >= FZ_HOW_PIPE &&
 	    (bytes < (int64_t)call->len || call->len > 16 * FZ_PAGE))
 		return false;
 	errno = 0;

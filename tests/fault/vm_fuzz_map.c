@@ -4,6 +4,8 @@
  */
 #include "vm_fuzz.h"
 
+#include <sys/shm.h>
+
 static uint32_t pages_of(uint64_t len)
 {
 	return (uint32_t)((len + FZ_PAGE - 1) / FZ_PAGE);
@@ -107,11 +109,16 @@ static char *mmap_place(const struct fz_call *call, const struct fz_area *a)
 static void mmap_call(const struct fz_area *a, struct fz_call *call)
 {
 	char *hint = a ? fz_addr(a, call) : NULL;
+	off_t off = (off_t)(call->file_page * FZ_PAGE + call->offset2);
 
 	errno = 0;
-	call->ret = result(
-		mmap(hint, call->len, call->prot, call->flags, map_fd(call),
-		     (off_t)(call->file_page * FZ_PAGE + call->offset2)));
+	if (call->raw)
+		call->ret = syscall(SYS_mmap, hint, call->len,
+				    FZ_ARG(call->prot), FZ_ARG(call->flags),
+				    FZ_ARG(map_fd(call)), off);
+	else
+		call->ret = result(mmap(hint, call->len, call->prot,
+					call->flags, map_fd(call), off));
 	call->err = call->ret == -1 ? errno : 0;
 }
 
@@ -147,6 +154,46 @@ bool fz_do_mmap(struct fz_ctx *c, struct fz_call *call)
 	return true;
 }
 
+/* --- shmat ---------------------------------------------------------------- */
+
+/* For reading only, so that it is like a shared mapping of the file. */
+static void *attach(const struct fz_area *a, const struct fz_call *call)
+{
+	int flags = SHM_RDONLY | call->flags;
+
+	if (call->raw)
+		return (void *)syscall(SYS_shmat, FZ_ARG(fz_run.shm_id),
+				       fz_addr(a, call), FZ_ARG(flags));
+	return shmat(fz_run.shm_id, fz_addr(a, call), flags);
+}
+
+bool fz_do_shmat(struct fz_ctx *c, struct fz_call *call)
+{
+	struct fz_area *a = fz_area_find(c, call->area);
+	struct fz_call as = {
+		.how = FZ_HOW_SHARED,
+		.prot = PROT_READ,
+		.len = FZ_FILE_PAGES * FZ_PAGE,
+	};
+	int err = 0;
+
+	if (!a || fz_run.shm_id < 0 || !ours(a, call->page, FZ_FILE_PAGES))
+		return false;
+	if (call->offset || (!(call->flags & SHM_REMAP) &&
+			     !all_holes(a, call->page, FZ_FILE_PAGES)))
+		err = EINVAL;
+	errno = 0;
+	call->ret = result(attach(a, call));
+	call->err = call->ret == -1 ? errno : 0;
+	fz_expect(c, call, err ? -1 : result(fz_addr(a, call)), err);
+	if (err)
+		return true;
+	set_mapped(c, a, call->page, &as);
+	for (uint32_t i = 0; i < FZ_FILE_PAGES; i++)
+		a->page[call->page + i].flags |= FZ_SEGMENT;
+	return true;
+}
+
 /* --- munmap --------------------------------------------------------------- */
 
 bool fz_do_munmap(struct fz_ctx *c, struct fz_call *call)
@@ -158,7 +205,9 @@ bool fz_do_munmap(struct fz_ctx *c, struct fz_call *call)
 	if (!a)
 		return false;
 	errno = 0;
-	call->ret = munmap(fz_addr(a, call), call->len);
+	call->ret = call->raw
+			    ? syscall(SYS_munmap, fz_addr(a, call), call->len)
+			    : munmap(fz_addr(a, call), call->len);
 	call->err = call->ret ? errno : 0;
 	fz_expect(c, call, wrong ? -1 : 0, wrong ? EINVAL : 0);
 	if (wrong)
@@ -219,6 +268,14 @@ static bool any_unseen(const struct move *m)
 
 	for (uint32_t i = 1; i < m->nr_old; i++)
 		if ((p[i].flags ^ p->flags) & FZ_VMA_FLAGS)
+			return true;
+	return false;
+}
+
+static bool any_of_segment(const struct move *m)
+{
+	for (uint32_t i = 0; i < m->nr_old; i++)
+		if (m->from->page[m->page + i].flags & FZ_SEGMENT)
 			return true;
 	return false;
 }
@@ -288,7 +345,8 @@ static void extend(struct fz_ctx *c, const struct fz_page *like,
 		p->kind = like->kind;
 		p->prot = like->prot;
 		p->vma = like->vma;
-		p->flags = like->flags & (FZ_VMA_FLAGS | FZ_THP);
+		p->flags =
+			like->flags & (FZ_VMA_FLAGS | FZ_THP | FZ_SEGMENT);
 		p->flags |= FZ_MAYBE;
 		if (p->kind != FZ_ANON)
 			p->file_page = (uint16_t)(like->file_page + i);
@@ -353,7 +411,12 @@ static void mremap_call(struct fz_call *call, const struct move *m)
 	if (m->to)
 		to = m->to->base + m->page2 * FZ_PAGE + call->offset2;
 	errno = 0;
-	call->ret = result(mremap(old, call->len, call->len2, call->flags, to));
+	if (call->raw)
+		call->ret = syscall(SYS_mremap, old, call->len, call->len2,
+				    FZ_ARG(call->flags), to);
+	else
+		call->ret = result(
+			mremap(old, call->len, call->len2, call->flags, to));
 	call->err = call->ret == -1 ? errno : 0;
 }
 
@@ -368,6 +431,9 @@ static bool do_fixed(struct fz_ctx *c, struct fz_call *call,
 	int err = 0;
 
 	if (one == ONE_PERHAPS && !(same && fz_run.moves_many))
+		return false;
+	/* Not among several. */
+	if (one != ONE_YES && any_of_segment(m))
 		return false;
 	/* To where it comes from, a copy of nothing: of no use to anybody. */
 	if (!nr && m->from == m->to && m->page >= m->page2 &&

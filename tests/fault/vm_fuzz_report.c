@@ -53,6 +53,7 @@ static const char *const op_names[FZ_NR_OPS] = {
 	[FZ_PKEY_MPROTECT] = "pkey_mprotect",
 	[FZ_MADVISE] = "madvise",
 	[FZ_POSIX_MADVISE] = "posix_madvise",
+	[FZ_PROCESS_MADVISE] = "process_madvise",
 	[FZ_MREMAP] = "mremap",
 	[FZ_MINCORE] = "mincore",
 	[FZ_MSYNC] = "msync",
@@ -60,6 +61,11 @@ static const char *const op_names[FZ_NR_OPS] = {
 	[FZ_MLOCK2] = "mlock2",
 	[FZ_MUNLOCK] = "munlock",
 	[FZ_MBIND] = "mbind",
+	[FZ_SET_MEMPOLICY] = "set_mempolicy",
+	[FZ_SHMAT] = "shmat",
+	[FZ_REMAP_PAGES] = "remap_file_pages",
+	[FZ_LOCK_ALL] = "mlockall",
+	[FZ_LIMIT] = "setrlimit",
 	[FZ_READ] = "read(2) into",
 	[FZ_WRITE] = "write(2) from",
 	[FZ_FORK] = "fork",
@@ -121,7 +127,8 @@ void fz_print_call(FILE *f, const struct fz_call *call)
 {
 	char at[64], len[64];
 
-	fprintf(f, "  step %u: %s %s, %s", call->step, op_names[call->op],
+	fprintf(f, "  step %u: %s%s %s, %s", call->step, op_names[call->op],
+		call->raw ? " by number" : "",
 		place(at, sizeof(at), call->area, call->page, call->offset),
 		size_text(len, sizeof(len), call->len));
 	switch (call->op) {
@@ -137,6 +144,9 @@ void fz_print_call(FILE *f, const struct fz_call *call)
 	case FZ_WRITE:
 		fprintf(f, ", how %d, file page %u", call->how,
 			call->file_page);
+		break;
+	case FZ_PROCESS_MADVISE:
+		fprintf(f, ", %d, first %u pages", call->flags, call->page2);
 		break;
 	case FZ_READ_TOUCH:
 	case FZ_WRITE_TOUCH:

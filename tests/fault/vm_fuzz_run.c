@@ -4,6 +4,8 @@
  */
 #include "vm_fuzz.h"
 
+#include <sys/socket.h>
+
 /* Steps between two looks at everything. */
 #define CHECK_ALL_STEPS 1024
 #define TICK_STEPS 256
@@ -74,6 +76,8 @@ static void open_files(struct fz_ctx *c)
 	c->scratch_fd = memfd_create("scratch", MFD_CLOEXEC);
 	HS_T_CHECK(c->scratch_fd >= 0);
 	HS_T_CHECK(pipe2(c->pipe_fd, O_CLOEXEC) == 0);
+	HS_T_CHECK(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0,
+			      c->socket_fd) == 0);
 }
 
 static void reap_child(struct fz_ctx *c)
@@ -99,6 +103,7 @@ static void run_child(struct fz_ctx *c, const struct fz_call *call)
 	fz_run.tick_fd = -1;
 	fz_run.trace = NULL;
 	open_files(c);
+	fz_run.self_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	fz_model_fork(c);
 	fz_check_all(c, false);
 	fz_loop(c, CHILD_STEPS);
@@ -141,6 +146,8 @@ static bool dispatch(struct fz_ctx *c, struct fz_call *call)
 		return fz_do_mmap(c, call);
 	case FZ_MUNMAP:
 		return fz_do_munmap(c, call);
+	case FZ_SHMAT:
+		return fz_do_shmat(c, call);
 	case FZ_MPROTECT:
 	case FZ_PKEY_MPROTECT:
 		return fz_do_mprotect(c, call);
@@ -149,6 +156,8 @@ static bool dispatch(struct fz_ctx *c, struct fz_call *call)
 		return fz_do_madvise(c, call);
 	case FZ_MREMAP:
 		return fz_do_mremap(c, call);
+	case FZ_PROCESS_MADVISE:
+		return fz_do_process_madvise(c, call);
 	case FZ_MINCORE:
 		return fz_do_mincore(c, call);
 	case FZ_MSYNC:
@@ -159,6 +168,12 @@ static bool dispatch(struct fz_ctx *c, struct fz_call *call)
 		return fz_do_mlock(c, call);
 	case FZ_MBIND:
 		return fz_do_mbind(c, call);
+	case FZ_REMAP_PAGES:
+		return fz_do_remap_pages(c, call);
+	case FZ_SET_MEMPOLICY:
+	case FZ_LOCK_ALL:
+	case FZ_LIMIT:
+		return fz_do_process(c, call);
 	case FZ_READ:
 	case FZ_WRITE:
 		return fz_do_io(c, call);
