@@ -269,7 +269,6 @@ static int release_for(long nr, const long *a)
 #endif
 	case SYS_set_mempolicy_home_node:
 	case SYS_mseal:
-		return hs_vm_release((void *)a[0], (size_t)a[1]);
 	case SYS_pkey_mprotect:
 		return hs_vm_release((void *)a[0], (size_t)a[1]);
 #ifdef SYS_process_madvise

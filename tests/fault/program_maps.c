@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * program_maps.c - `program maps`: calls on mappings, each followed by a look
- * at every page.  A call that fails must have changed nothing.
+ * at every page.  A call that fails must have changed nothing.  HS_MAPS_LEFT in
+ * the environment makes the kernel refuse what takes more mappings than that.
  */
 #include "tests/fault/program.h"
 
@@ -209,12 +210,33 @@ static int in_a_child(void)
 	return pid;
 }
 
+/* HS_MAPS_LEFT: room for so many mappings more, about; what is refused is
+ * refused by the kernel then. */
+static void crowd(long left)
+{
+	const char *text = hs_t_slurp("/proc/sys/vm/max_map_count");
+	size_t max = strtoul(text ? text : "65530", NULL, 10), i = 0;
+	char *p = mmap(NULL, 2 * max * PAGE, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		out_of_memory("a mapping to split");
+	while (i < max && mprotect(p + 2 * i * PAGE, PAGE, PROT_READ) == 0)
+		i++;
+	/* Each page that is like the others again joins three to one. */
+	for (; left > 0 && i > 0; left -= 2)
+		mprotect(p + 2 * --i * PAGE, PAGE, PROT_NONE);
+}
+
 int run_maps(void)
 {
+	const char *left = getenv("HS_MAPS_LEFT");
 	int status;
 
 	start(&a, 16 * MIB, PROT_READ | PROT_WRITE);
 	write_all(&a, 0x100000);
+	if (left)
+		crowd(atol(left));
 	unmap(&a, 700, 1);
 	protect(&a, 1030, 900, PROT_READ);
 	protect(&a, 1030, 900, PROT_READ | PROT_WRITE);
