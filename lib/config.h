@@ -37,6 +37,7 @@ struct hs_config {
 	bool enabled;        /* HUGESHIM: off -> base pages, no huge page */
 	bool heap;           /* HUGESHIM_HEAP: back the heap with huge pages */
 	bool mmap;           /* HUGESHIM_MMAP: back mappings with huge pages */
+	bool shm;            /* HUGESHIM_SHM: shmget on huge pages */
 	bool inherit;        /* HUGESHIM_INHERIT: children keep the preload */
 	bool secure;         /* AT_SECURE: the environment was ignored */
 	bool trust_seccomp;  /* HUGESHIM_SECCOMP=trust: filters allow us */

@@ -45,6 +45,7 @@
 	X(SLOT_RETURNED, "slot_returned", "huge pages given back")             \
 	X(MMAP_BACKED, "mmap_backed", "huge page slots of mappings")           \
 	X(MMAP_COLLAPSED, "mmap_collapsed", "small mappings made huge (THP)")  \
+	X(SHM_BACKED, "shm_backed", "shared memory segments on huge pages")    \
 	X(FOREIGN_FREE, "foreign_free", "pointers handed to the next free")
 
 /* Bytes; each gauge keeps its peak. */

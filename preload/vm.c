@@ -18,6 +18,7 @@
 #include "preload/call.h"
 #include "preload/mapping.h"
 #include "preload/real.h"
+#include "preload/shm.h"
 #include "region.h"
 #include "sys.h"
 #include "vm.h"
@@ -209,7 +210,7 @@ static int release_for_segment(int id, const void *addr, int flags)
 
 	if (!(flags & SHM_REMAP) || shmctl(id, IPC_STAT, &segment) != 0)
 		return 0;
-	return hs_vm_release(addr, segment.shm_segsz);
+	return hs_vm_release(addr, hs_shm_length(segment.shm_segsz));
 }
 
 HS_EXPORT void *shmat(int id, const void *addr, int flags)

@@ -113,8 +113,7 @@ static void own_directory(char *dir, size_t size)
 		*slash = '\0';
 }
 
-int env_find_library(const char *dir, const char *name, char *path,
-		     size_t size)
+int env_find_library(const char *dir, const char *name, char *path, size_t size)
 {
 	/* .libs: the build tree. */
 	static const char *const beside[] = { "/.libs", "/../lib",
@@ -180,4 +179,34 @@ int env_preload(struct env *env, const char *library)
 	env_set(env, "LD_PRELOAD", value);
 	free(value);
 	return 0;
+}
+
+static bool has_tunable(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; *list != '\0'; list += strcspn(list, ":")) {
+		list += *list == ':';
+		if (!strncmp(list, name, len) && list[len] == '=')
+			return true;
+	}
+	return false;
+}
+
+void env_tunable(struct env *env, const char *name, const char *value)
+{
+	const char *old = getenv("GLIBC_TUNABLES");
+	size_t size;
+	char *list;
+
+	if (old == NULL)
+		old = "";
+	if (has_tunable(old, name))
+		return;
+	size = strlen(old) + strlen(name) + strlen(value) + 3;
+	list = must(malloc(size));
+	snprintf(list, size, "%s%s%s=%s", old, *old != '\0' ? ":" : "", name,
+		 value);
+	env_set(env, "GLIBC_TUNABLES", list);
+	free(list);
 }

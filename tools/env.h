@@ -52,4 +52,8 @@ int env_find_library(const char *dir, const char *name, char *path,
  * loader could not take the name apart again (blanks and colons). */
 int env_preload(struct env *env, const char *library);
 
+/* GLIBC_TUNABLES with @name=@value behind what is there; a value that the user
+ * gave stays. */
+void env_tunable(struct env *env, const char *name, const char *value);
+
 #endif

@@ -40,6 +40,7 @@ enum {
 	OPT_DISABLE,
 	OPT_SHM,
 	OPT_SEGMENT,
+	OPT_ONLY,
 	OPT_VERBOSE,
 };
 
@@ -54,6 +55,7 @@ static const struct option options[] = {
 	{ "stats", optional_argument, NULL, OPT_STATS },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "no-inherit", no_argument, NULL, OPT_NO_INHERIT },
+	{ "only", required_argument, NULL, OPT_ONLY },
 	{ "cow", required_argument, NULL, OPT_COW },
 	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 	{ "force-preload", no_argument, NULL, OPT_FORCE_PRELOAD },
@@ -81,6 +83,7 @@ static void print_help(void)
 	       "  --heap[=SIZE|yes|no|thp]  back malloc memory\n"
 	       "  --mmap[=SIZE|yes|no|thp]  back its own mappings\n"
 	       "  --threshold=SIZE          of those, only from this size on\n"
+	       "  --shm[=SIZE|yes|no]       back System V shared memory\n"
 	       "  --thp                     with transparent huge pages only\n"
 	       "  --page-size=SIZE          huge page size, such as 2M or 1G\n"
 	       "  --fallback=try|on|off     without huge pages: use others, "
@@ -91,6 +94,7 @@ static void print_help(void)
 	       "  --stats[=FILE]            report at exit (standard error)\n"
 	       "  --json                    the report as one JSON object\n"
 	       "  --no-inherit              not for programs it starts\n"
+	       "  --only=PROGRAM,...        only programs of these names\n"
 	       "  --cow=ENGINE              who copies pages after a fork\n"
 	       "  --dry-run                 print the environment, run "
 	       "nothing\n"
@@ -163,49 +167,96 @@ static bool is_size(const char *value)
 	       hs_config_check("HUGESHIM_MMAP", value, why, sizeof(why)) != 0;
 }
 
-/* There is one size for heap and mappings. */
-static void set_mmap_size(struct request *request)
+/* There is one size for heap, mappings and shared memory. */
+static void set_size(struct request *request, const char *option,
+		     const char *value)
 {
 	const char *given = env_get(&request->env, "HUGESHIM_PAGE_SIZE");
-	const char *from = "--page-size";
+	const char *from = request->mmap == value ? "--page-size" : "--mmap";
 	size_t mine, other;
 
+	if (!is_size(value))
+		return;
+	if (!is_size(request->mmap))
+		from = "--page-size";
 	if (is_size(request->heap)) {
 		given = request->heap;
 		from = "--heap";
 	}
 	if (given != NULL && !hs_config_parse_size(given, &other) &&
-	    !hs_config_parse_size(request->mmap, &mine) && mine != other)
-		fail("--mmap: '%s' is another huge page size than that of %s",
-		     request->mmap, from);
-	env_set(&request->env, "HUGESHIM_PAGE_SIZE", request->mmap);
+	    !hs_config_parse_size(value, &mine) && mine != other)
+		fail("%s: '%s' is another huge page size than that of %s",
+		     option, value, from);
+	env_set(&request->env, "HUGESHIM_PAGE_SIZE", value);
 }
 
-/* One that is switched on by itself switches the other off. */
+static void set_shm(struct request *request, bool thp)
+{
+	const char *shm = request->shm;
+
+	if (shm == NULL)
+		return;
+	if (is_on(shm) && thp)
+		fail("--shm: there are no transparent huge pages for System V "
+		     "shared memory");
+	env_set(&request->env, "HUGESHIM_SHM", is_off(shm) ? "no" : "yes");
+	if (is_on(shm))
+		env_set(&request->env, "HUGETLB_SHM", "yes");
+	set_size(request, "--shm", shm);
+}
+
+/* What is switched on by itself switches the others off. */
 static void set_uses(struct request *request)
 {
 	const char *heap = request->heap, *mmap = request->mmap;
-	bool thp = request->thp || is_thp(heap) || is_thp(mmap);
+	bool named = is_on(heap) || is_on(mmap) || is_on(request->shm);
+	bool thp = request->thp || is_thp(heap) || is_thp(mmap) ||
+		   is_thp(request->shm);
 
-	if (is_on(request->mmap) && heap == NULL)
+	if (named && heap == NULL)
 		heap = "no";
-	if (is_on(request->heap) && mmap == NULL)
+	if (named && mmap == NULL)
 		mmap = "no";
 	if (thp && is_off(heap))
 		env_set(&request->env, "HUGESHIM_BACKING", "thp");
 	else if (thp)
 		heap = "thp";
-	if (is_off(heap) && !is_off(mmap))
+	if (is_off(heap) && (!is_off(mmap) || is_on(request->shm)))
 		request->library = ENV_LIBRARY_MMAP;
 	if (heap != NULL) {
 		env_set(&request->env, "HUGESHIM_HEAP", heap);
-		env_set(&request->env, "HUGETLB_MORECORE", heap);
+		/* As libhugetlbfs's hugectl: what was asked for. */
+		if (request->heap != NULL || thp)
+			env_set(&request->env, "HUGETLB_MORECORE", heap);
 	}
 	if (mmap != NULL)
 		env_set(&request->env, "HUGESHIM_MMAP",
 			is_off(mmap) ? "no" : "yes");
-	if (!thp && is_size(mmap))
-		set_mmap_size(request);
+	if (!thp)
+		set_size(request, "--mmap", mmap);
+	set_shm(request, thp);
+}
+
+/* By file name, as libhugetlbfs has it: separated by colons. */
+static void set_only(struct env *env, const char *names)
+{
+	char *list = must(strdup(names)), *p;
+	bool empty = true;
+
+	for (p = list; *p != '\0'; p++) {
+		if (*p == '/')
+			fail("--only: '%s' is not a file name without "
+			     "directory",
+			     names);
+		if (*p == ',')
+			*p = ':';
+		else
+			empty = false;
+	}
+	if (empty)
+		fail("--only: '%s' names no program", names);
+	env_set(env, "HUGESHIM_RESTRICT_EXE", list);
+	free(list);
 }
 
 /* Absolute, because the program may leave the directory; and found out now,
@@ -233,32 +284,71 @@ static void set_stats(struct request *request, const char *value)
 		fail("--stats: '%s' is in no directory", value);
 }
 
-static int parse_verbose(const char *text)
+static int clamp(int level, int max)
+{
+	return level < 0 ? 0 : level > max ? max : level;
+}
+
+/* libhugetlbfs's hugectl takes the number as it is; ours counts to 3. */
+static void name_verbose(struct request *request, const char *text)
 {
 	char *end;
 	long level = strtol(text, &end, 10);
 
-	if (!isdigit((unsigned char)*text) || *end != '\0' || level > 99)
+	if (!isdigit((unsigned char)*text) || *end != '\0' ||
+	    level > OLD_VERBOSE_MAX)
 		fail("--verbose: '%s' is not a number from 0 to 3", text);
-	return level > OUR_VERBOSE_MAX ? OUR_VERBOSE_MAX : (int)level;
+	request->verbose = clamp((int)level, OUR_VERBOSE_MAX);
+	request->old_verbose = (int)level;
 }
 
-static int environment_verbose(void)
+static int environment_number(const char *name, int absent)
 {
-	const char *text = getenv("HUGESHIM_VERBOSE");
+	const char *text = getenv(name);
 
-	return text != NULL && isdigit((unsigned char)*text) ? atoi(text) : 0;
+	return text != NULL && isdigit((unsigned char)*text) ? atoi(text)
+							     : absent;
+}
+
+static int old_verbose(const struct request *request)
+{
+	if (request->old_verbose >= 0)
+		return request->old_verbose;
+	if (getenv("HUGETLB_DEBUG") != NULL)
+		return OLD_VERBOSE_MAX;
+	return environment_number("HUGETLB_VERBOSE", OLD_VERBOSE_DEFAULT);
 }
 
 static void change_verbose(struct request *request, int by)
 {
-	int level =
-		request->verbose < 0 ? environment_verbose() : request->verbose;
+	int level = request->verbose < 0
+			    ? environment_number("HUGESHIM_VERBOSE", 0)
+			    : request->verbose;
 
-	level += by;
-	request->verbose = level < 0                 ? 0
-			   : level > OUR_VERBOSE_MAX ? OUR_VERBOSE_MAX
-						     : level;
+	request->old_verbose =
+		clamp(old_verbose(request) + by, OLD_VERBOSE_MAX);
+	request->verbose = clamp(level + by, OUR_VERBOSE_MAX);
+}
+
+/*
+ * For programs that are linked with libhugetlbfs: its level.  Ours is said
+ * besides, or the library would take it from that one; unless it comes from the
+ * user, who means both.
+ */
+static void expose_verbose(struct request *request)
+{
+	bool users = getenv("HUGESHIM_VERBOSE") != NULL ||
+		     getenv("HUGETLB_VERBOSE") != NULL ||
+		     getenv("HUGETLB_DEBUG") != NULL;
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", old_verbose(request));
+	env_set(&request->env, "HUGETLB_VERBOSE", text);
+	if (request->verbose < 0 && users)
+		return;
+	snprintf(text, sizeof(text), "%d",
+		 request->verbose < 0 ? 0 : request->verbose);
+	env_set(&request->env, "HUGESHIM_VERBOSE", text);
 }
 
 /* "--verbose 3" is how libhugetlbfs's hugectl wants it. */
@@ -272,7 +362,7 @@ static void set_verbose(struct request *request, char **argv, const char *value)
 		optind++;
 	}
 	if (value != NULL)
-		request->verbose = parse_verbose(value);
+		name_verbose(request, value);
 	else
 		change_verbose(request, 1);
 }
@@ -341,12 +431,15 @@ static void set_option(struct request *request, int option, const char *name,
 		env_set(env, "HUGETLB_ELFMAP", "no");
 		break;
 	case OPT_SHM:
-		fail("--shm: System V shared memory is not offered, only "
-		     "--heap and --mmap");
+		request->shm = checked_use("--shm", optarg);
+		break;
 	case OPT_SEGMENT:
-		fail("--%s: program segments are not offered, only --heap and "
-		     "--mmap",
+		fail("--%s: program segments are not offered, only --heap, "
+		     "--mmap and --shm",
 		     name);
+	case OPT_ONLY:
+		set_only(env, optarg);
+		break;
 	case OPT_VERBOSE:
 		set_verbose(request, argv, optarg);
 		break;
@@ -365,6 +458,23 @@ static void set_option(struct request *request, int option, const char *name,
 	default:
 		exit(STATUS_OWN); /* getopt_long has said why */
 	}
+}
+
+/* As libhugetlbfs's hugectl: the prefix's directories before what is there.
+ * Without a trailing colon, which would mean the working directory. */
+static void expose_library_path(struct request *request)
+{
+	const char *old = getenv("LD_LIBRARY_PATH");
+	char dir[PATH_MAX], value[3 * PATH_MAX];
+
+	if (realpath(request->library_dir, dir) == NULL)
+		return; /* found out when the library is looked for */
+	if (old == NULL || *old == '\0')
+		snprintf(value, sizeof(value), "%s/lib:%s/lib64", dir, dir);
+	else
+		snprintf(value, sizeof(value), "%s/lib:%s/lib64:%s", dir, dir,
+			 old);
+	env_set(&request->env, "LD_LIBRARY_PATH", value);
 }
 
 void request_parse(struct request *request, int argc, char **argv)
@@ -387,4 +497,7 @@ void request_parse(struct request *request, int argc, char **argv)
 	    getenv("HUGESHIM_STATS") == NULL)
 		env_set(&request->env, "HUGESHIM_STATS", "-");
 	set_uses(request);
+	expose_verbose(request);
+	if (request->library_dir != NULL)
+		expose_library_path(request);
 }

@@ -12,9 +12,8 @@
 
 #include "env.h"
 
-/* libhugetlbfs's hugectl asks for one level more than its library has by
- * default, which is one above our lowest. */
-enum { OUR_VERBOSE_MAX = 3, OLD_VERBOSE_DEFAULT = 1, OLD_VERBOSE_MAX = 99 };
+/* The levels of libhugetlbfs's hugectl, two above ours where none is named. */
+enum { OUR_VERBOSE_MAX = 3, OLD_VERBOSE_DEFAULT = 2, OLD_VERBOSE_MAX = 99 };
 
 struct request {
 	struct env env;
@@ -23,9 +22,10 @@ struct request {
 	bool bare_name; /* --library-use-path */
 	bool dry_run;
 	bool thp;
-	const char *heap, *mmap; /* the last --heap and --mmap; NULL: none */
+	const char *heap, *mmap, *shm; /* the last of each; NULL: none */
 	const char *library, *library_dir;
-	int verbose; /* ours; -1: not asked for */
+	int verbose;     /* ours; -1: not asked for */
+	int old_verbose; /* libhugetlbfs's; -1: not asked for */
 };
 
 /* Fill in @request, which holds its defaults; optind is then at the command. */

@@ -12,24 +12,6 @@
 #include "subcommand.h"
 #include "target.h"
 
-/* For programs that are linked with libhugetlbfs: its level, one above ours. */
-static void expose_verbose(struct request *request)
-{
-	const char *old = getenv("HUGETLB_VERBOSE");
-	int level = old != NULL ? atoi(old) : OLD_VERBOSE_DEFAULT;
-	char text[16];
-
-	if (getenv("HUGETLB_DEBUG") != NULL)
-		level = OLD_VERBOSE_MAX;
-	if (request->verbose >= 0) {
-		snprintf(text, sizeof(text), "%d", request->verbose);
-		env_set(&request->env, "HUGESHIM_VERBOSE", text);
-		level = request->verbose + 1;
-	}
-	snprintf(text, sizeof(text), "%d", level);
-	env_set(&request->env, "HUGETLB_VERBOSE", text);
-}
-
 static void add_preload(struct request *request)
 {
 	char path[PATH_MAX];
@@ -45,6 +27,16 @@ static void add_preload(struct request *request)
 		     path);
 }
 
+/* What the library was to do, glibc's malloc can do in part by itself, in a
+ * statically linked program too: transparent huge pages only, because with
+ * those of the pool it dies when a fork's copy finds none. */
+static bool wants_thp_heap(const struct request *request)
+{
+	const char *heap = env_get(&request->env, "HUGESHIM_HEAP");
+
+	return heap != NULL && !strcmp(heap, "thp");
+}
+
 /* True when preloading makes sense. */
 static bool check_target(const struct request *request, struct target *target)
 {
@@ -53,6 +45,8 @@ static bool check_target(const struct request *request, struct target *target)
 	target_inspect(target);
 	if (target->obstacle == TARGET_NONE)
 		return true;
+	if (target->obstacle == TARGET_STATIC && wants_thp_heap(request))
+		consequence = "only glibc's malloc takes huge pages";
 	if (request->force_preload)
 		consequence = "preloading all the same";
 	if (strcmp(target->path, target->binary))
@@ -110,13 +104,13 @@ int run_main(int argc, char **argv)
 {
 	static struct request request = { .preload = true,
 					  .library = ENV_LIBRARY,
-					  .verbose = -1 };
+					  .verbose = -1,
+					  .old_verbose = -1 };
 	static struct target target;
 	int find_error = 0;
-	bool use = true;
+	bool use = true, thp;
 
 	request_parse(&request, argc, argv);
-	expose_verbose(&request);
 	if (request.preload)
 		add_preload(&request);
 	argv += optind;
@@ -125,8 +119,12 @@ int run_main(int argc, char **argv)
 		if (find_error == 0 && request.preload)
 			use = check_target(&request, &target);
 	}
+	thp = wants_thp_heap(&request) &&
+	      (!request.preload || (!use && target.obstacle == TARGET_STATIC));
 	if (!use)
 		request.env.nr = 0;
+	if (thp)
+		env_tunable(&request.env, "glibc.malloc.hugetlb", "1");
 	if (request.dry_run) {
 		env_print(&request.env);
 		return fflush(stdout) || ferror(stdout) ? STATUS_OWN : 0;

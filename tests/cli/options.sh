@@ -35,9 +35,10 @@ gives() {
 
 # --- each option ---------------------------------------------------------------
 
-gives "" "LD_PRELOAD=$HS_SHIM" HUGETLB_VERBOSE=1
-for name in HUGESHIM_HEAP HUGESHIM_MMAP HUGESHIM_VERBOSE HUGESHIM_STATS \
-	HUGESHIM_PAGE_SIZE HUGESHIM_BACKING HUGETLB_MORECORE; do
+gives "" "LD_PRELOAD=$HS_SHIM" HUGETLB_VERBOSE=2 HUGESHIM_VERBOSE=0
+for name in HUGESHIM_HEAP HUGESHIM_MMAP HUGESHIM_SHM HUGESHIM_STATS \
+	HUGESHIM_PAGE_SIZE HUGESHIM_BACKING HUGETLB_MORECORE LD_LIBRARY_PATH \
+	GLIBC_TUNABLES; do
 	has_no $name
 done
 # What is named alone is on alone.
@@ -46,8 +47,8 @@ gives --heap "LD_PRELOAD=$HS_SHIM" \
 	HUGESHIM_HEAP=yes HUGETLB_MORECORE=yes HUGESHIM_MMAP=no
 gives --heap=2M HUGESHIM_HEAP=2M HUGETLB_MORECORE=2M HUGESHIM_MMAP=no
 gives --heap=thp HUGESHIM_HEAP=thp HUGETLB_MORECORE=thp HUGESHIM_MMAP=no
-gives --mmap "LD_PRELOAD=$without" \
-	HUGESHIM_HEAP=no HUGETLB_MORECORE=no HUGESHIM_MMAP=yes
+gives --mmap "LD_PRELOAD=$without" HUGESHIM_HEAP=no HUGESHIM_MMAP=yes
+has_no HUGETLB_MORECORE
 has_no HUGESHIM_PAGE_SIZE
 gives --mmap=2M HUGESHIM_HEAP=no HUGESHIM_MMAP=yes HUGESHIM_PAGE_SIZE=2M
 gives --mmap=thp HUGESHIM_HEAP=no HUGESHIM_MMAP=yes HUGESHIM_BACKING=thp
@@ -55,6 +56,17 @@ gives "--heap --mmap" HUGESHIM_HEAP=yes HUGESHIM_MMAP=yes
 gives "--mmap=on --heap=2M" HUGESHIM_HEAP=2M HUGESHIM_MMAP=yes
 gives "--mmap=2M --heap=2M" HUGESHIM_HEAP=2M HUGESHIM_MMAP=yes
 gives "--mmap=2M --page-size=2048K" HUGESHIM_PAGE_SIZE=2M
+gives --shm "LD_PRELOAD=$without" HUGESHIM_HEAP=no HUGESHIM_MMAP=no \
+	HUGESHIM_SHM=yes HUGETLB_SHM=yes
+gives "--shm --mmap" "LD_PRELOAD=$without" HUGESHIM_HEAP=no HUGESHIM_MMAP=yes \
+	HUGESHIM_SHM=yes
+gives "--shm=2M --heap" "LD_PRELOAD=$HS_SHIM" HUGESHIM_HEAP=yes \
+	HUGESHIM_MMAP=no HUGESHIM_SHM=yes HUGESHIM_PAGE_SIZE=2M
+gives --shm=no "LD_PRELOAD=$HS_SHIM" HUGESHIM_SHM=no
+has_no HUGESHIM_HEAP
+has_no HUGETLB_SHM
+gives --only=cat,redis-server "LD_PRELOAD=$HS_SHIM" \
+	HUGESHIM_RESTRICT_EXE=cat:redis-server
 # What is named as off is off alone.
 gives --heap=no "LD_PRELOAD=$without" HUGESHIM_HEAP=no HUGETLB_MORECORE=no
 has_no HUGESHIM_MMAP
@@ -83,20 +95,26 @@ done
 gives --no-inherit HUGESHIM_INHERIT=no
 gives --no-reserve HUGETLB_NO_RESERVE=yes
 gives --disable HUGETLB_ELFMAP=no
-gives --no-preload HUGETLB_VERBOSE=1
+gives --no-preload HUGETLB_VERBOSE=2
 has_no LD_PRELOAD
 gives "--no-preload --heap" HUGESHIM_HEAP=yes
 has_no LD_PRELOAD
 gives "--no-preload --force-preload" "LD_PRELOAD=$HS_SHIM"
-gives -v HUGESHIM_VERBOSE=1 HUGETLB_VERBOSE=2
-gives "--verbose=0" HUGESHIM_VERBOSE=0 HUGETLB_VERBOSE=1
-gives "--verbose 1" HUGESHIM_VERBOSE=1 HUGETLB_VERBOSE=2
-gives "-v -q" HUGESHIM_VERBOSE=0
-gives -q HUGESHIM_VERBOSE=0
+gives -v HUGESHIM_VERBOSE=1 HUGETLB_VERBOSE=3
+gives "--verbose=0" HUGESHIM_VERBOSE=0 HUGETLB_VERBOSE=0
+gives "--verbose 1" HUGESHIM_VERBOSE=1 HUGETLB_VERBOSE=1
+gives "-v -q" HUGESHIM_VERBOSE=0 HUGETLB_VERBOSE=2
+gives -q HUGESHIM_VERBOSE=0 HUGETLB_VERBOSE=1
 HUGESHIM_VERBOSE=1
 export HUGESHIM_VERBOSE
 gives -q HUGESHIM_VERBOSE=0
 unset HUGESHIM_VERBOSE
+# The user's own level is for the library, too: it is not overridden.
+HUGETLB_VERBOSE=4
+export HUGETLB_VERBOSE
+gives "" HUGETLB_VERBOSE=4
+has_no HUGESHIM_VERBOSE
+unset HUGETLB_VERBOSE
 gives "--verbose=99 -q -q" HUGESHIM_VERBOSE=1
 gives "--heap --" HUGESHIM_HEAP=yes
 # The last one counts.
@@ -108,6 +126,7 @@ run 0 "$HS_HUGECTL" -vv true
 says err "hugectl: HUGESHIM_VERBOSE=2"
 run 0 "$HS_HUGECTL" --verbose=99 --dry-run
 says out "HUGESHIM_VERBOSE='3'"
+says out "HUGETLB_VERBOSE='99'"
 
 # Reports: the file by its absolute name.  The program writes one too.
 run 0 "$HS_HUGECTL" --stats --dry-run
@@ -130,7 +149,12 @@ cp "$HS_SHIM" dir/libhugeshim.so
 cp "$HS_SHIM" prefix/lib/libhugeshim.so
 cp "$HS_SHIM" "with space/libhugeshim.so"
 gives "--library-path=dir" "LD_PRELOAD=$work/dir/libhugeshim.so"
-gives "--library-path prefix" "LD_PRELOAD=$work/prefix/lib/libhugeshim.so"
+gives "--library-path prefix" "LD_PRELOAD=$work/prefix/lib/libhugeshim.so" \
+	"LD_LIBRARY_PATH=$work/prefix/lib:$work/prefix/lib64"
+LD_LIBRARY_PATH=/x:/y
+export LD_LIBRARY_PATH
+gives "--library-path=prefix" \
+	"LD_LIBRARY_PATH=$work/prefix/lib:$work/prefix/lib64:/x:/y"
 LD_LIBRARY_PATH=$work/dir
 export LD_LIBRARY_PATH
 gives --library-use-path LD_PRELOAD=libhugeshim.so
@@ -161,6 +185,45 @@ LD_PRELOAD="$HS_SHIM b.so" "$HS_HUGECTL" --mmap --dry-run >out 2>/dev/null
 says out "LD_PRELOAD='$without:b.so'"
 merged "/other/libhugeshim.so /x/notlibhugeshim.so" ":/x/notlibhugeshim.so"
 
+# What glibc's malloc can do by itself, without the library.
+GLIBC_TUNABLES=glibc.malloc.check=0
+export GLIBC_TUNABLES
+tunables() { # OPTIONS [WHAT IS SET]
+	# shellcheck disable=SC2086 # a list of options
+	run 0 "$HS_HUGECTL" $1 --dry-run true
+	[ "$(grep ^GLIBC_TUNABLES out)" = "${2:+GLIBC_TUNABLES='$2'}" ] ||
+		wrong "GLIBC_TUNABLES with $1: $(cat out)"
+}
+tunables "--thp --no-preload" glibc.malloc.check=0:glibc.malloc.hugetlb=1
+tunables --thp
+tunables --no-preload
+GLIBC_TUNABLES=glibc.malloc.check=0:glibc.malloc.perturb=0
+tunables "--thp --no-preload" "$GLIBC_TUNABLES:glibc.malloc.hugetlb=1"
+GLIBC_TUNABLES=glibc.malloc.check=0:glibc.malloc.hugetlb=0
+tunables "--thp --no-preload"
+unset GLIBC_TUNABLES
+
+# --- libhugetlbfs's hugectl says the same ------------------------------------------
+
+old=/usr/bin/hugectl
+if [ -x $old ] && $old --help 2>&1 | grep -q -- --share-text; then
+	for options in "" --heap --heap=2M --shm "--heap --shm" --thp -v -q \
+		"-v -v" "-q -q -q" "--verbose 3" "--verbose 0" --no-reserve \
+		"--heap --no-reserve" "--no-preload --heap" --disable \
+		"--force-preload --heap" "--library-use-path --heap"; do
+		# shellcheck disable=SC2086 # a list of options
+		$old $options --dry-run true 2>err | grep ^HUGETLB_ |
+			sort >theirs
+		# shellcheck disable=SC2086
+		"$HS_HUGECTL" $options --dry-run true 2>err | grep ^HUGETLB_ |
+			sort >ours
+		diff theirs ours >differences || {
+			wrong "not as libhugetlbfs's hugectl with: $options"
+			sed 's/^/	/' differences
+		}
+	done
+fi
+
 # --- --dry-run and the program agree ---------------------------------------------
 
 same_environment() {
@@ -184,6 +247,10 @@ same_environment --stats="it's \$(here) \`%p\`" --json
 same_environment --no-preload --heap=no
 same_environment --mmap=2M --threshold=4M
 same_environment --mmap --thp
+cp "${HS_SHIM%.so}-mmap.so" dir/
+same_environment --shm --only=cat,sh --library-path=dir
+rm dir/libhugeshim-mmap.so
+same_environment --no-preload --thp -q
 
 # Nothing runs, and a command is not needed.
 run 0 "$HS_HUGECTL" --dry-run touch ran
@@ -232,7 +299,12 @@ refused "--stats: '' is not a file" --stats=
 refused "libhugeshim.so is not in /nonexistent" --library-path=/nonexistent
 refused "libhugeshim-mmap.so is not in dir" --mmap --library-path=dir
 refused "blanks or colons" --library-path="with space"
-refused "--shm: " --shm
+refused "--shm: '3M' is not" --shm=3M
+refused "--shm: there are no transparent huge pages" --shm --thp
+refused "--shm: there are no transparent huge pages" --shm=thp
+refused "--only: '' names no program" --only=
+refused "--only: ',' names no program" --only=,
+refused "--only: 'cat,/bin/cat' is not a file name" --only=cat,/bin/cat
 refused "--text: " --text=2M
 refused "--data: " --data
 refused "--bss: " --bss

@@ -73,6 +73,10 @@ if $CC -static -o static show.c 2>cc.log; then
 	refuses ./static "statically linked"
 	run 0 "$HS_HUGECTL" --heap ./static
 	says out untouched
+	run 0 "$HS_HUGECTL" --thp --dry-run ./static
+	[ "$(cat out)" = "GLIBC_TUNABLES='glibc.malloc.hugetlb=1'" ] ||
+		wrong "a static program gets $(cat out)"
+	says err "only glibc's malloc takes huge pages"
 	$CC -static-pie -fPIE -o static-pie show.c 2>cc.log &&
 		refuses ./static-pie "statically linked"
 	printf '#!%s/static\n' "$work" >script
