@@ -21,6 +21,8 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } subcommands[] = {
+	{ "advise", advise_main },
+	{ "map", map_main },
 	{ "stat", stat_main },
 	{ "status", status_main },
 	{ "top", top_main },
