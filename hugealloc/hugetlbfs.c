@@ -2,9 +2,9 @@
 /*
  * hugetlbfs.c - libhugetlbfs's questions: page sizes, mounts, files.
  *
- * Answers are those of libhugetlbfs 2.23, which knows a huge page size by a
- * mount of it; what it finds out at its start is found out at the first
- * question here.
+ * Answers are those of libhugetlbfs 2.23, which knows the kernel's default huge
+ * page size and those that there are mounts of; what it finds out at its start
+ * is found out at the first question here.
  */
 #include "hugealloc/hugetlbfs.h"
 
@@ -20,37 +20,42 @@
 #include "hugealloc/sizes.h"
 
 /* Both from 2.23. */
-#define MOUNTS_MAX 10
+#define SIZES_MAX 10
 #define FILE_NAME "/libhugetlbfs.tmp.XXXXXX"
 
+/* The kernel's default first. */
 static struct {
 	long page_bytes;
-	char path[PATH_MAX];
-} mounts[MOUNTS_MAX];
-static int nr_mounts;
-static int default_mount = -1;
+	char path[PATH_MAX]; /* empty: no mount */
+} sizes[SIZES_MAX];
+static int nr_sizes;
+static int default_size = -1;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static int find(long page_bytes)
 {
-	for (int i = 0; i < nr_mounts; i++)
-		if (mounts[i].page_bytes == page_bytes)
+	for (int i = 0; i < nr_sizes; i++)
+		if (sizes[i].page_bytes == page_bytes)
 			return i;
 	return -1;
 }
 
-/* The first of each size counts. */
+/* The first mount of each size counts. */
 static void add(const char *path)
 {
 	struct statfs fs;
+	int i;
 
 	if (strlen(path) >= PATH_MAX || statfs(path, &fs) ||
-	    (unsigned long)fs.f_type != HUGETLBFS_MAGIC || fs.f_bsize <= 0 ||
-	    nr_mounts == MOUNTS_MAX || find(fs.f_bsize) >= 0)
+	    (unsigned long)fs.f_type != HUGETLBFS_MAGIC || fs.f_bsize <= 0)
 		return;
-	mounts[nr_mounts].page_bytes = fs.f_bsize;
-	strcpy(mounts[nr_mounts].path, path);
-	nr_mounts++;
+	i = find(fs.f_bsize);
+	if (i < 0 && nr_sizes < SIZES_MAX) {
+		i = nr_sizes++;
+		sizes[i].page_bytes = fs.f_bsize;
+	}
+	if (i >= 0 && !sizes[i].path[0])
+		strcpy(sizes[i].path, path);
 }
 
 static void add_mounted(const char *path)
@@ -102,19 +107,21 @@ static void choose_default(void)
 	const char *text = secure_getenv("HUGETLB_DEFAULT_PAGE_SIZE");
 	long size;
 
-	if (nr_mounts == 0)
+	if (nr_sizes == 0)
 		return;
 	size = text && *text ? parse_size(text)
 			     : (long)hugealloc_sizes_default();
 	if (size < 0)
 		return;
-	default_mount = find(size) >= 0 ? find(size) : 0;
+	default_size = find(size) >= 0 ? find(size) : 0;
 }
 
 static void look(void)
 {
 	const char *list = secure_getenv("HUGETLB_PATH");
 
+	sizes[0].page_bytes = (long)hugealloc_sizes_default();
+	nr_sizes = sizes[0].page_bytes > 0;
 	if (list)
 		add_list(list);
 	else
@@ -133,17 +140,17 @@ static void look_once(void)
 HS_EXPORT long gethugepagesize(void)
 {
 	look_once();
-	if (default_mount < 0) {
+	if (default_size < 0) {
 		errno = ENOSYS;
 		return -1;
 	}
 	errno = 0;
-	return mounts[default_mount].page_bytes;
+	return sizes[default_size].page_bytes;
 }
 
 HS_EXPORT int gethugepagesizes(long pagesizes[], int n_elem)
 {
-	size_t sizes[HUGEALLOC_SIZES_MAX];
+	size_t found[HUGEALLOC_SIZES_MAX];
 	size_t first = hugealloc_sizes_default();
 	int nr_found, nr = 0;
 
@@ -154,15 +161,15 @@ HS_EXPORT int gethugepagesizes(long pagesizes[], int n_elem)
 	errno = 0;
 	if (first == 0)
 		return 0;
-	nr_found = hugealloc_sizes_read(sizes);
+	nr_found = hugealloc_sizes_read(found);
 	errno = 0;
 	for (int i = -1; i < nr_found; i++) {
-		if (i >= 0 && sizes[i] == first)
+		if (i >= 0 && found[i] == first)
 			continue;
 		if (pagesizes && nr == n_elem)
 			break;
 		if (pagesizes)
-			pagesizes[nr] = (long)(i < 0 ? first : sizes[i]);
+			pagesizes[nr] = (long)(i < 0 ? first : found[i]);
 		nr++;
 	}
 	return nr;
@@ -200,7 +207,7 @@ HS_EXPORT const char *hugetlbfs_find_path_for_size(long page_size)
 
 	look_once();
 	i = find(page_size);
-	return i < 0 ? NULL : mounts[i].path;
+	return i < 0 || !sizes[i].path[0] ? NULL : sizes[i].path;
 }
 
 HS_EXPORT const char *hugetlbfs_find_path(void)

@@ -8,7 +8,6 @@
 #include "hugealloc/engine.h"
 #include "hugealloc/hugetlbfs.h"
 
-/* Without a mount libhugetlbfs has none; a block needs no mount. */
 static size_t page_bytes(void)
 {
 	long size = gethugepagesize();

@@ -10,6 +10,7 @@
 #include "pagesrc_internal.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/statfs.h>
 
@@ -17,11 +18,12 @@
 #include "sys.h"
 
 #define HUGETLBFS_MAGIC 0x958458f6
+#define LIST_MAX 1024 /* what the configuration takes */
 
-static int open_unlinked(size_t len, size_t page_bytes)
+static int open_in(const char *mount, size_t len, size_t page_bytes)
 {
 	struct statfs fs;
-	int fd = hs_sys.open(hs_config->mount, O_TMPFILE | O_RDWR, 0600);
+	int fd = hs_sys.open(mount, O_TMPFILE | O_RDWR, 0600);
 	int err;
 
 	if (fd < 0)
@@ -36,6 +38,28 @@ static int open_unlinked(size_t len, size_t page_bytes)
 		return fd;
 	hs_sys.close(fd);
 	return err;
+}
+
+/* HUGETLB_PATH may name several, with pages of several sizes: the first that
+ * will do. */
+static int open_unlinked(size_t len, size_t page_bytes)
+{
+	const char *next = hs_config->mount;
+	int fd = -ENOENT;
+
+	while (next && fd < 0) {
+		const char *end = strchr(next, ':');
+		size_t size = end ? (size_t)(end - next) : strlen(next);
+		char mount[LIST_MAX];
+
+		if (size < sizeof(mount)) {
+			memcpy(mount, next, size);
+			mount[size] = '\0';
+			fd = open_in(mount, len, page_bytes);
+		}
+		next = end ? end + 1 : NULL;
+	}
+	return fd;
 }
 
 static int map(void *addr, size_t len, size_t page_bytes, bool reserved)

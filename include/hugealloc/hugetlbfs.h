@@ -18,7 +18,7 @@ extern "C" {
 #define HUGETLBFS_MAGIC 0x958458f6
 
 /* Bytes of a huge page by default: HUGETLB_DEFAULT_PAGE_SIZE, else the
- * kernel's.  -1 and errno ENOSYS: no huge pages, no mount. */
+ * kernel's.  -1 and errno ENOSYS: the kernel has none. */
 long gethugepagesize(void);
 /* All sizes; the default first.  At most @n_elem are stored; with NULL and 0
  * they are counted.  -1 and errno EINVAL. */
