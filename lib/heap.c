@@ -200,21 +200,25 @@ static void *alloc(size_t size_bytes, bool *zeroed)
 	return alloc_rest(size_bytes, 0, zeroed);
 }
 
+/* From the slab that the thread allocates @class from, if it has a block. */
+static bool take_active(unsigned class, void **block)
+{
+	struct hs_unit *slab = hs_theap_self->front.active[class];
+	bool zeroed;
+
+	return hs_slab_take_tracked(slab, block, &zeroed) ||
+	       (hs_slab_next_word(slab) &&
+		hs_slab_take_tracked(slab, block, &zeroed));
+}
+
 void *hs_heap_malloc(size_t size_bytes)
 {
 	bool zeroed;
 	void *block;
 
-	if (size_bytes <= HS_DIRECT_MAX) {
-		if (hs_heap_malloc_fast(size_bytes, &block))
-			return block;
-	} else if (size_bytes <= HS_SMALL_MAX) {
-		unsigned class = hs_class_of(size_bytes);
-		struct hs_unit *slab = hs_theap_self->front.active[class];
-
-		if (hs_slab_take_tracked(slab, &block, &zeroed))
-			return block;
-	}
+	if (size_bytes <= HS_SMALL_MAX &&
+	    take_active(hs_class_of(size_bytes), &block))
+		return block;
 	return alloc(size_bytes, &zeroed);
 }
 
@@ -250,10 +254,12 @@ void *hs_heap_memalign(size_t align, size_t size_bytes)
 
 	if (align <= HS_HEAP_MIN_ALIGN)
 		return hs_heap_malloc(size_bytes);
+	class = hs_class_of_aligned(size_bytes, align);
+	if (class < HS_NR_SMALL && take_active(class, &block))
+		return block;
 	heap = hs_heap_thread_get();
 	if (size_bytes > PTRDIFF_MAX || hs_heap_map.base == 0)
 		return NULL;
-	class = hs_class_of_aligned(size_bytes, align);
 	if (is_young(heap)) {
 		block = NULL;
 		if (class < HS_NR_SMALL)

@@ -152,6 +152,10 @@ unsigned hs_class_of_aligned(size_t size_bytes, size_t align)
 
 	if (size_bytes > HS_LARGE_MAX || align > HS_UNIT)
 		return HS_NR_CLASSES;
+	/* No smaller one can be a multiple of the alignment. */
+	size_bytes = hs_align_up(size_bytes, align);
+	if (size_bytes > HS_LARGE_MAX)
+		return HS_NR_CLASSES;
 	for (cls = hs_class_of(size_bytes); cls < HS_NR_CLASSES; cls++)
 		if ((hs_classes[cls].size_bytes & (align - 1)) == 0)
 			break;

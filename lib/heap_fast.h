@@ -43,7 +43,7 @@ static HS_ALWAYS_INLINE bool hs_slab_take(struct hs_unit *slab, void **block)
 	atomic_signal_fence(memory_order_release);
 	atomic_store_explicit(cur, word & (word - 1), memory_order_relaxed);
 	*block = (void *)(slab->cur_base +
-			  (uint64_t)__builtin_ctzll(word) * slab->size_bytes);
+			  (uint32_t)__builtin_ctzll(word) * slab->size_bytes);
 	if (*block == NULL)
 		__builtin_unreachable(); /* saves callers the test */
 	return true;
@@ -114,7 +114,7 @@ static HS_ALWAYS_INLINE bool hs_heap_free_fast(void *p)
 {
 	uintptr_t off = (uintptr_t)p - hs_heap_map.base;
 	struct hs_unit *slab;
-	uint64_t word, taken;
+	uint64_t word;
 	uint32_t index;
 
 	if (hs_unlikely(off >= __atomic_load_n(&hs_heap_map.size_bytes,
@@ -127,11 +127,15 @@ static HS_ALWAYS_INLINE bool hs_heap_free_fast(void *p)
 		return false;
 	if (!hs_slab_divide(slab, off, &index))
 		return false;
+	/* In most slabs remote need not be looked at: a line of memory less. */
+	if (hs_unlikely(index >= atomic_load_explicit(&slab->limit,
+						      memory_order_relaxed))) {
+		hs_slab_free_told(slab, index);
+		return true;
+	}
 	word = atomic_load_explicit(&slab->words[index >> 6],
 				    memory_order_relaxed);
-	taken = word | atomic_load_explicit(&slab->remote[index >> 6],
-					    memory_order_relaxed);
-	if (hs_unlikely(taken >> (index & 63) & 1))
+	if (hs_unlikely(word >> (index & 63) & 1))
 		return false;
 	word |= (uint64_t)1 << (index & 63);
 	atomic_store_explicit(&slab->words[index >> 6], word,

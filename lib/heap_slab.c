@@ -192,6 +192,7 @@ static void slab_init(struct hs_theap *heap, struct hs_unit *slab,
 	slab->size_bytes = c->size_bytes;
 	slab->recip = c->nr_units == 1 ? c->recip : 0;
 	slab->used = 0;
+	slab->limit = c->capacity;
 	slab->class = (uint8_t) class;
 	body->owner = heap;
 	hs_unit_set_kind(slab, HS_UNIT_SLAB);
@@ -265,6 +266,8 @@ static void merge(struct hs_theap *heap, struct hs_unit *slab)
 	struct hs_slab_body *body = hs_slab_body(slab);
 	unsigned i;
 
+	/* Before the bits are taken: who comes later sets it again. */
+	atomic_store(&slab->limit, c->capacity);
 	for (i = 0; i < c->nr_words; i++) {
 		uint64_t tail = tail_bit(c, i), bits, word;
 
@@ -330,8 +333,7 @@ static void drain_stack(struct hs_theap *heap)
 	}
 }
 
-/* Go on to the next word of @slab that has a free block. */
-static bool next_word(struct hs_unit *slab)
+bool hs_slab_next_word(struct hs_unit *slab)
 {
 	const struct hs_class *c;
 	unsigned from, i;
@@ -388,7 +390,7 @@ static bool refill_locked(struct hs_theap *heap, unsigned class, unsigned flags)
 	struct hs_unit *slab = heap->front.active[class];
 
 	drain_stack(heap);
-	if (next_word(slab))
+	if (hs_slab_next_word(slab))
 		return true;
 	if (slab != &hs_unit_none) {
 		slab->used--;
@@ -413,7 +415,7 @@ static bool refill_locked(struct hs_theap *heap, unsigned class, unsigned flags)
 	slab->used++;
 	hs_slab_body(slab)->state = HS_SLAB_ACTIVE;
 	set_active(heap, class, slab);
-	if (*slab->cur == 0 && !next_word(slab))
+	if (*slab->cur == 0 && !hs_slab_next_word(slab))
 		hs_log_fatal("heap corrupted: no free block in %p",
 			     (void *)hs_slab_base(slab));
 	return true;
@@ -431,7 +433,7 @@ void *hs_slab_alloc(struct hs_theap *heap, unsigned class, unsigned flags,
 
 		if (hs_slab_take_tracked(slab, &block, zeroed))
 			return block;
-		if (next_word(slab))
+		if (hs_slab_next_word(slab))
 			continue;
 		if (!locked)
 			hs_lock_acquire(&heap->lock);
@@ -450,6 +452,18 @@ void hs_slab_emptied(struct hs_unit *slab)
 	hs_lock_acquire(&heap->lock);
 	settle_empty(heap, slab);
 	hs_lock_release(&heap->lock);
+}
+
+void hs_slab_free_told(struct hs_unit *slab, unsigned index)
+{
+	_Atomic uint64_t *word = &slab->words[index / 64];
+
+	if (!hs_slab_is_live(slab, index))
+		hs_slab_double_free(slab, index);
+	atomic_store_explicit(word, *word | (uint64_t)1 << index % 64,
+			      memory_order_relaxed);
+	if (--slab->used == 0)
+		hs_slab_emptied(slab);
 }
 
 void hs_slab_free_local(struct hs_theap *self, struct hs_unit *slab,
@@ -499,6 +513,8 @@ void hs_slab_free_remote(struct hs_unit *slab, unsigned index)
 		hs_slab_double_free(slab, index);
 	if ((old & ~tail) != 0)
 		return;
+	/* Pairs with the store in merge(). */
+	atomic_store(&slab->limit, 0);
 	/* Pairs with the exchanges in drain_stack() and merge(). */
 	if (atomic_exchange(&body->pending, generation) != generation)
 		stack_push(heap, slab);
@@ -580,7 +596,8 @@ int hs_slab_check(const struct hs_unit *slab)
 {
 	const struct hs_class *c = class_of(slab);
 	struct hs_slab_body *body = hs_slab_body(slab);
-	unsigned i, nr_free = 0;
+	unsigned i, nr_free = 0, nr_unseen = 0;
+	bool looked_for = slab->limit == 0;
 
 	for (i = 0; i < c->nr_words; i++) {
 		uint64_t word = slab->words[i];
@@ -591,11 +608,15 @@ int hs_slab_check(const struct hs_unit *slab)
 		    (word & ~block_bits(c, i)))
 			return 3;
 		nr_free += hs_popcount(word);
+		if (slab->remote[i] != tail_bit(c, i) && !looked_for)
+			nr_unseen++;
 	}
 	/* The fork may have come between a free and its thread's wait for the
 	 * lock; recover_slab() does the rest before the heap is used. */
 	if (((struct hs_theap *)body->owner)->stale)
 		return 0;
+	if (nr_unseen != 0 && !((struct hs_theap *)body->owner)->unmerged)
+		return 4;
 	if (slab->used !=
 	    c->capacity - nr_free + (body->state == HS_SLAB_ACTIVE))
 		return 1;

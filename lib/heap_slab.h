@@ -14,10 +14,12 @@
  * The lock is there for prefork: with it held the lists stand still.
  *
  * Remote frees.  The thread whose bit makes a remote word non-zero tells the
- * owner: it marks the slab pending and pushes it on the owner's stack, and
- * then, as the last thing it does to the slab, counts `notified`.  The owner
- * counts in `taken` the non-zero words it takes.  A slab is released only
- * when notified == taken and it is not pending: nobody is on the way.
+ * owner: it sets the slab's limit to 0, so that the owner's own frees look at
+ * remote, too, until it is merged; it marks the slab pending and pushes it on
+ * the owner's stack, and then, as the last thing it does to the slab, counts
+ * `notified`.  The owner counts in `taken` the non-zero words it takes.  A slab
+ * is released only when notified == taken and it is not pending: nobody is on
+ * the way.
  *
  * Fork.  Pages are copied while other threads run, so in a child the heaps of
  * threads that are gone can be torn: a slab's body (one page) is as it was at
@@ -31,6 +33,7 @@
  *    the ACTIVE slab, which is not to be found empty by every free.
  * 2. A slab in state FULL has had no free bit since it became full.
  * 3. remote and words are disjoint.
+ * 4. What has bits in remote has the limit 0.
  */
 #ifndef HS_HEAP_SLAB_H
 #define HS_HEAP_SLAB_H
@@ -117,11 +120,17 @@ void hs_slab_heap_init(struct hs_theap *heap, struct hs_span_pool *pool);
  * thread; or it holds its lock and says so. */
 void *hs_slab_alloc(struct hs_theap *heap, unsigned class, unsigned flags,
 		    bool locked, bool *zeroed);
+/* Go on to the next word of @slab that has a free block.  pre: @slab is one
+ * that the caller allocates from, or hs_unit_none. */
+bool hs_slab_next_word(struct hs_unit *slab);
 /* Free block @index of @slab, which @self owns. */
 void hs_slab_free_local(struct hs_theap *self, struct hs_unit *slab,
 			unsigned index);
 /* Free block @index of a slab that the caller does not own. */
 void hs_slab_free_remote(struct hs_unit *slab, unsigned index);
+/* The fast path's free of block @index, or of the tail, of a slab with one
+ * unit of which others may have freed blocks. */
+void hs_slab_free_told(struct hs_unit *slab, unsigned index);
 /* The fast path has freed the last block of @slab. */
 void hs_slab_emptied(struct hs_unit *slab);
 /* Is block @index allocated? */

@@ -59,8 +59,10 @@ struct hs_unit {
 			uint32_t ph_prev; /* parent of a first child */
 		};
 	};
-	uint64_t size_bytes;  /* of a block; SLAB and LARGE */
+	uint32_t size_bytes;  /* of a block; SLAB and LARGE */
 	uint32_t recip;       /* SLAB of one unit; of more, LARGE: 0 */
+	_Atomic uint16_t limit; /* SLAB: blocks in it; 0: others may have freed
+				 * some of them, look at remote, too */
 	uint16_t used;        /* blocks not free, or freed by others */
 	_Atomic uint8_t kind; /* enum hs_unit_kind; neighbours read it */
 	uint8_t class;        /* SLAB and LARGE */

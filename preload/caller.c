@@ -3,7 +3,7 @@
 
 #include "preload/link.h"
 
-uintptr_t hs_caller_libc_start HS_EARLY;
+uintptr_t hs_caller_libc_end HS_EARLY;
 size_t hs_caller_libc_bytes HS_EARLY;
 
 HS_START void hs_caller_init(void)
@@ -12,6 +12,6 @@ HS_START void hs_caller_init(void)
 
 	if (!hs_link_libc(&libc))
 		return;
-	hs_caller_libc_start = libc.start;
+	hs_caller_libc_end = libc.start + libc.size_bytes;
 	hs_caller_libc_bytes = libc.size_bytes;
 }

@@ -24,19 +24,25 @@
 #define HS_CALLER_MIN_BYTES ((size_t)464)
 #define HS_CALLER_MAX_BYTES ((size_t)64 << 10)
 
-extern uintptr_t hs_caller_libc_start;
-extern size_t hs_caller_libc_bytes;
+extern uintptr_t hs_caller_libc_end HS_HIDDEN;
+extern size_t hs_caller_libc_bytes HS_HIDDEN;
 
 /* Find libc once. */
 void hs_caller_init(void);
 
-/* Must a block of @size_bytes that @caller asks for be on base pages? */
+static HS_ALWAYS_INLINE bool hs_caller_is_libc(const void *caller)
+{
+	return hs_caller_libc_end - (uintptr_t)caller < hs_caller_libc_bytes;
+}
+
+/* Must a block of @size_bytes that @caller asks for be on base pages?  The
+ * caller first: a program's sizes are what a processor cannot predict. */
 static HS_ALWAYS_INLINE bool hs_caller_wants_base(const void *caller,
 						  size_t size_bytes)
 {
-	return size_bytes > HS_CALLER_MIN_BYTES &&
-	       size_bytes <= HS_CALLER_MAX_BYTES &&
-	       (uintptr_t)caller - hs_caller_libc_start < hs_caller_libc_bytes;
+	return hs_unlikely(hs_caller_is_libc(caller)) &&
+	       size_bytes > HS_CALLER_MIN_BYTES &&
+	       size_bytes <= HS_CALLER_MAX_BYTES;
 }
 
 #endif

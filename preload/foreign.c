@@ -28,8 +28,7 @@ static void *lookup(enum hs_real_id id)
 
 static bool next_is_libc(const void *function)
 {
-	return (uintptr_t)function - hs_caller_libc_start <
-	       hs_caller_libc_bytes;
+	return hs_caller_is_libc(function);
 }
 
 /* The frames of the callers that led here: nobody's heap.  Not the whole

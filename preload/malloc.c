@@ -137,6 +137,8 @@ void *hs_memalign(size_t align, size_t size)
 		errno = EINVAL;
 		return NULL;
 	}
+	if (hs_is_pow2(align))
+		rounded = HS_MAX(rounded, align);
 	while (rounded < align)
 		rounded <<= 1;
 	/* The sum must not wrap: the heap may place the block anywhere in it.

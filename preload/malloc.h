@@ -37,12 +37,8 @@ static HS_ALWAYS_INLINE void *hs_malloc_fast(size_t size)
 {
 	void *p;
 
-	if (hs_unlikely(size > HS_CALLER_MIN_BYTES)) {
-		/* Keeps the compiler from testing for a range. */
-		__asm__("" : "+r"(size));
-		if (hs_caller_wants_base(__builtin_return_address(0), size))
-			return NULL;
-	}
+	if (hs_caller_wants_base(__builtin_return_address(0), size))
+		return NULL;
 	return hs_likely(hs_heap_malloc_fast(size, &p)) ? p : NULL;
 }
 

@@ -121,6 +121,24 @@ START_TEST(class_table)
 }
 END_TEST
 
+/* The first class that is large enough and a multiple of the alignment. */
+START_TEST(class_aligned)
+{
+	size_t size, align;
+	unsigned i;
+
+	for (align = 16; align <= HS_UNIT; align *= 2)
+		for (size = 0; size <= HS_LARGE_MAX; size += 61) {
+			for (i = 0; i < HS_NR_CLASSES; i++)
+				if (hs_classes[i].size_bytes >= size &&
+				    hs_classes[i].size_bytes % align == 0)
+					break;
+			if (hs_class_of_aligned(size, align) != i)
+				ck_abort_msg("%zu aligned to %zu", size, align);
+		}
+}
+END_TEST
+
 /* The reciprocal tells multiples from everything else, for every offset. */
 START_TEST(class_reciprocals)
 {
@@ -315,6 +333,7 @@ static void add(TCase *tc)
 	tcase_add_loop_test(tc, model, 0, HS_ARRAY_SIZE(seeds));
 	tcase_add_test(tc, class_table);
 	tcase_add_test(tc, class_reciprocals);
+	tcase_add_test(tc, class_aligned);
 	tcase_add_test(tc, aligned);
 	tcase_add_loop_test(tc, no_gap, 0, 9);
 	tcase_add_test(tc, calloc_zeroes_again);
