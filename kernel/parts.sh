@@ -102,7 +102,8 @@ part_wrong() { # so does each of them, and a hole in the table
 
 part_nohuge() { # patched, without hugetlb: boots, base pages pass
 	build_one patched "$(count_patches)" "" nohugetlb bzImage &&
-		boot nohuge matrix:base
+		boot nohuge matrix:base && ! nm "$out/vmlinux" | grep pt_ops &&
+		echo "nothing of pagetable_operations is in it"
 }
 
 # --- the kernel's own tests --------------------------------------------------
@@ -112,7 +113,8 @@ vm_programs="hugepage-mmap hugepage-shm hugepage-mremap hugepage-vmemmap
 	madv_populate mlock2-tests mlock-random-test mrelease_test
 	map_populate soft-dirty split_huge_page_test ksm_tests
 	on-fault-limit mremap_dontunmap map_fixed_noreplace thuge-gen
-	memfd_secret"
+	memfd_secret khugepaged compaction_test protection_keys
+	virtual_address_range"
 vm_runs=hugepage-mmap,hugepage-shm,hugepage-mremap:/huge/m,hugepage-vmemmap,\
 hugetlb-madvise:/huge/a,map_hugetlb,userfaultfd:anon:20:5,\
 userfaultfd:hugetlb:32:5,userfaultfd:hugetlb_shared:32:5:/huge/u,\
@@ -120,7 +122,9 @@ userfaultfd:shmem:20:5,gup_test:-u,gup_test:-a,gup_test:-b,gup_test:-H:-u,\
 gup_test:-H:-a,gup_test:-H:-b,gup_test:-H:-L,gup_test:-ct:-F:0x1:0:19:0x1000,\
 mremap_test,madv_populate,mlock2-tests,mlock-random-test,mrelease_test,\
 map_populate,soft-dirty,split_huge_page_test,ksm_tests:-M:-p:10,\
-on-fault-limit,mremap_dontunmap,map_fixed_noreplace,thuge-gen,memfd_secret
+ksm_tests:-U,ksm_tests:-N:-m:0,on-fault-limit,mremap_dontunmap,\
+map_fixed_noreplace,thuge-gen,memfd_secret,khugepaged,compaction_test,\
+protection_keys,virtual_address_range
 
 build_vm() { # TREE
 	local dir=$1/tools/testing/selftests/vm one more
@@ -131,7 +135,7 @@ build_vm() { # TREE
 	for one in $vm_programs; do
 		more=
 		[ ! -e "$dir/vm_util.c" ] || more=$dir/vm_util.c
-		gcc -O2 -w -static -pthread -D_GNU_SOURCE -I"$dir" \
+		gcc -O2 -w -static -pthread -mxsave -D_GNU_SOURCE -I"$dir" \
 			-I"$1/tools/testing/selftests" -I"$1/tools/include/uapi" \
 			-idirafter "$1" -o "$more_programs/$one" "$dir/$one.c" \
 			$more -lnuma -lcap -lrt ||
@@ -215,13 +219,18 @@ part_matrix() { # each patch builds, in {HUGETLBFS} x {THP}, without a warning
 		done
 		echo "$n: built in 4 configurations"
 	done
+	for config in $extremes; do
+		echo "$config:" $(nm "$work/out/series-$config/vmlinux" |
+			grep hugetlb_pt_ops)
+	done
 }
 
 part_arm64() { # cross-build for arm64
-	local cross=aarch64-linux-gnu-
+	local cross=aarch64-linux-gnu- patches
 	install_packages "$work/arm64.log" gcc-aarch64-linux-gnu || return
-	part_apply || return
-	tree=$work/tree/patched out=$work/out/arm64
+	mapfile -t patches < <(patches_upto "$(count_patches)")
+	make_tree series "${patches[@]}" || return
+	tree=$work/tree/series out=$work/out/arm64
 	mkdir -p "$out"
 	export ARCH=arm64 CROSS_COMPILE=$cross
 	kmake "$tree" "$out" CC=${cross}gcc defconfig >"$out/config.log" 2>&1 &&

@@ -21,7 +21,7 @@
 
 #define DEBUG_EXIT 0xf4
 
-static char nonce[64] = "?", programs[512], pool[32] = "128";
+static char nonce[64] = "?", programs[1024], pool[32] = "128";
 
 /* QEMU's isa-debug-exit ends it with status 2 * code + 1. */
 static void leave(int passed)
