@@ -6,6 +6,7 @@
 #include "cow_internal.h"
 #include "guard.h"
 #include "log.h"
+#include "region_internal.h"
 
 static void nothing(void)
 {
@@ -16,8 +17,15 @@ static void share(void)
 	hs_cow_new_epoch();
 }
 
+/* Then no page may be shared at all, which kernel sees to. */
+static const char *off_refuses(void)
+{
+	return hs_region.restricted ? "a seccomp filter is on" : NULL;
+}
+
 const struct hs_cow_engine_ops hs_cow_off = {
 	.name = "off",
+	.refuses = off_refuses,
 	.prefork = nothing,
 	.postfork_parent = share,
 	.postfork_child = share,

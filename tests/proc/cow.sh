@@ -15,6 +15,7 @@ ways=$(test_program fork_ways)
 syscalls=$(test_program fork_syscalls)
 signals=$(test_program fork_signal)
 stacks=$(test_program fork_stacks)
+calls=$(test_program cow_calls)
 
 need_root
 fork_begin 90
@@ -28,10 +29,17 @@ fork_run "threads that go on writing" "$threads" --mib 12 --epochs 1 --forks 5
 fork_want 50 cow_copied
 fork_run "every way to fork" "$ways"
 fork_want 0 cow_fork
+fork_run "calls from 4 threads" "$calls" --seed 1 --forks 40
+fork_want 0 cow_copied
 fork_run "fork in a handler" "$signals" --seed 1
 for what in altstack thread context clone switch; do
 	fork_run "stack in the heap, $what" "$stacks" $what
 done
+need_pool_exactly 14
+fork_pages=14
+fork_run "calls from 4 threads, no page for copies" "$calls" --seed 3 \
+	--forks 30 --unseen 0
+fork_want 0 rescue_cow
 need_pool_exactly 150
 fork_pages=150
 for what in frozen lazy lazy-across; do
