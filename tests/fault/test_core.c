@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "block.h"
 #include "config.h"
 #include "cow.h"
 #include "fork.h"
@@ -46,6 +47,7 @@ enum {
 	HEAP_BROKEN,
 	OVERLAP,
 	NOT_ANSWERED,
+	BLOCK_LOST,
 	NO_CALLS
 };
 
@@ -372,6 +374,80 @@ static void run_basics(void)
 	hs_lock_release(&lock);
 }
 
+/* --- blocks ---------------------------------------------------------------- */
+
+static uint64_t nr_blocks(void)
+{
+	struct hs_block_stats stats;
+
+	hs_block_stats(&stats);
+	return stats.blocks;
+}
+
+static void resize_block(struct piece *b, size_t len)
+{
+	size_t kept = b->len < len ? b->len : len;
+	void *moved = b->p;
+
+	if (hs_block_resize(b->p, b->len, len, true, &moved) == 0) {
+		struct piece fresh = { (char *)moved + kept, len - kept, 0 };
+
+		check_zero(&fresh);
+		b->p = moved;
+		b->len = len;
+	}
+	check_first(b, kept);
+	if (nr_blocks() != 1)
+		bad(BLOCK_LOST);
+}
+
+static void one_block(const struct hs_block_request *request)
+{
+	struct piece b = { .len = 3 * FAKE_SLOT };
+	void *p;
+
+	if (hs_block_map(b.len, request, &p) != 0) {
+		if (nr_blocks() != 0)
+			bad(BLOCK_LOST);
+		return;
+	}
+	b.p = p;
+	check_zero(&b);
+	fill(&b, 5);
+	resize_block(&b, 12 * FAKE_SLOT); /* more than the pool has */
+	fill(&b, 6);
+	resize_block(&b, 5 * FAKE_SLOT);
+	fill(&b, 7);
+	resize_block(&b, FAKE_SLOT + 1);
+	check(&b);
+	while (hs_block_unmap(b.p, b.len) != 0) {
+		check(&b);
+		if (nr_blocks() != 1)
+			bad(BLOCK_LOST);
+		if (hs_fault_counts()->failed[HS_FAULT_munmap] > 1)
+			_exit(RIGHT);
+	}
+	if (nr_blocks() != 0 || hs_block_unmap(b.p, b.len) != -EINVAL)
+		bad(BLOCK_LOST);
+}
+
+static void run_blocks(void)
+{
+	for (uint32_t fallback = HS_BLOCK_PREFER; fallback <= HS_BLOCK_REQUIRE;
+	     fallback++)
+		for (uint32_t flags = 0; flags <= HS_BLOCK_DONTFORK; flags++) {
+			struct hs_block_request request = {
+				.fallback = fallback,
+				.flags = flags,
+				.mode = 4, /* MPOL_LOCAL */
+			};
+
+			one_block(&request);
+		}
+	if (hs_region_check() != 0)
+		bad(REGION_BROKEN);
+}
+
 /* --- calls that wait for a fork ------------------------------------------- */
 
 static void *begin_and_end(void *arg)
@@ -505,6 +581,7 @@ static const struct scenario {
 	{ "region", run_region, NULL },
 	{ "charged", run_region, never_overcommit },
 	{ "heap", run_heap, NULL },
+	{ "blocks", run_blocks, NULL },
 	{ "gate", run_gate, NULL },
 	{ "frozen", run_frozen, NULL },
 };

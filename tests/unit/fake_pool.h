@@ -70,9 +70,29 @@ static void fake_pool_drop(uintptr_t addr)
 	fake_pool.free_pages++;
 }
 
+/* Whole pages of it: of a part the kernel would say EINVAL. */
+static void fake_pool_drop_range(uintptr_t addr, size_t len)
+{
+	for (size_t i = fake_pool.nr; i-- > 0;)
+		if (fake_pool.page[i] >= addr &&
+		    fake_pool.page[i] + FAKE_SLOT <= addr + len)
+			fake_pool_drop(fake_pool.page[i]);
+}
+
+static int fake_pool_munmap(void *addr, size_t len)
+{
+	int err = fake_pool.real.munmap(addr, len);
+
+	if (!err)
+		fake_pool_drop_range((uintptr_t)addr, len);
+	return err;
+}
+
 static void *fake_pool_mmap(void *addr, size_t len, int prot, int flags, int fd,
 			    off_t off)
 {
+	if (flags & MAP_FIXED)
+		fake_pool_drop_range((uintptr_t)addr, len);
 	if (flags & MAP_HUGETLB) {
 		flags &= MAP_HUGETLB - 1; /* and the size above it */
 		fake_pool.nr_hugetlb_maps++;
@@ -145,6 +165,7 @@ static void fake_pool_install(size_t free_pages)
 	fake_pool.real = hs_sys;
 	fake_pool.free_pages = free_pages;
 	hs_sys.mmap = fake_pool_mmap;
+	hs_sys.munmap = fake_pool_munmap;
 	hs_sys.open = fake_pool_open;
 	hs_sys.madvise = fake_pool_madvise;
 	hs_sys.mincore = fake_pool_mincore;
