@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "inflight.h"
 
+#include <fcntl.h>
 #include <time.h>
 
 #include "convert.h"
 #include "cow.h"
 #include "heap.h"
 #include "lock.h"
+#include "log.h"
 #include "meta.h"
 #include "region_internal.h"
 #include "rescue.h"
@@ -17,11 +19,14 @@
 #define GATE_WAIT_NS 20000000L
 #define HOLD_WAIT_NS 50000L
 #define HOLD_TRIES 32
+#define HOLD_DISK_WAIT_NS 1000000L
+#define HOLD_DISK_TRIES 3000
 
 /* Invariant: @call is NULL in ranges that are not published. */
 struct record {
 	struct record *next;
 	_Atomic uintptr_t owner; /* hs_lock_self(), 0: free for re-use */
+	_Atomic int tid;
 	_Atomic unsigned nr;
 	struct record *outer; /* the same thread's, full when this began */
 	struct {
@@ -42,11 +47,13 @@ static _Atomic uintptr_t gate_owner;
 
 /*
  * A slot that is being converted, and hs_lock_generation() while it is: calls
- * that are about to write there wait, and those that do are waited for, a few
- * milliseconds; longer waits whoever waits for data.  Without this a read is
- * short, and a datagram lost, in the moment in which the slot cannot be
- * written.  A call sets `inside` and then looks here; the conversion sets this
- * and then looks for `inside`.
+ * that are about to write there wait, and those that do are waited for.  Without
+ * this a read is short, and a datagram lost, in the moment in which the slot
+ * cannot be written, and what a disk still has to write by itself (O_DIRECT)
+ * goes to a page that is no longer there.  Who waits for a disk is waited for
+ * until that has answered, other calls a few milliseconds: they may wait for
+ * data for ever.  A call sets `inside` and then looks here; the conversion sets
+ * this and then looks for `inside`.
  */
 static _Atomic uintptr_t held;
 static _Atomic uint32_t held_generation;
@@ -94,6 +101,7 @@ static HS_COLD struct record *get_record(void)
 		r = make_record();
 	if (!r)
 		return NULL;
+	atomic_store(&r->tid, hs_sys.gettid());
 	r->outer = mine;
 	mine = r;
 	if (hs_heap_thread_attach_hook)
@@ -239,7 +247,26 @@ static bool is_written(const struct record *r, uintptr_t slot)
 	return false;
 }
 
-static bool others_write(uintptr_t slot)
+/* In the kernel's uninterruptible sleep: "TID (NAME) D ...". */
+static bool waits_for_disk(int tid)
+{
+	char text[256];
+	ssize_t n;
+	int fd;
+
+	hs_log_format(text, sizeof(text), "/proc/self/task/%d/stat", tid);
+	fd = hs_sys.open(text, O_RDONLY, 0);
+	if (fd < 0)
+		return false;
+	n = hs_sys.read(fd, text, sizeof(text));
+	hs_sys.close(fd);
+	/* A name may have any character; what follows it has no bracket. */
+	while (n > 0 && text[n - 1] != ')')
+		n--;
+	return n > 0 && (size_t)n + 1 < sizeof(text) && text[n + 1] == 'D';
+}
+
+static bool others_write(uintptr_t slot, bool disk)
 {
 	const struct record *r = atomic_load(&records);
 	uintptr_t owner;
@@ -247,18 +274,28 @@ static bool others_write(uintptr_t slot)
 	for (; r; r = r->next) {
 		owner = atomic_load(&r->owner);
 		if (owner != 0 && owner != hs_lock_self() &&
-		    is_written(r, slot))
+		    is_written(r, slot) &&
+		    (!disk || waits_for_disk(atomic_load(&r->tid))))
 			return true;
 	}
 	return false;
 }
 
+static void wait_for_others(uintptr_t slot, bool disk)
+{
+	static _Atomic uint32_t never_woken;
+	const struct timespec timeout = {
+		.tv_nsec = disk ? HOLD_DISK_WAIT_NS : HOLD_WAIT_NS
+	};
+	int tries = disk ? HOLD_DISK_TRIES : HOLD_TRIES;
+
+	while (tries-- > 0 && others_write(slot, disk))
+		hs_sys.futex_wait(&never_woken, 0, &timeout);
+}
+
 /* For hs_convert_hold_hook; pre: hs_rescue_lock is held. */
 static void hold_calls(const void *slot)
 {
-	static _Atomic uint32_t never_woken;
-	const struct timespec timeout = { .tv_nsec = HOLD_WAIT_NS };
-
 	if (!slot) {
 		atomic_store(&held_generation, 0);
 		return;
@@ -266,8 +303,10 @@ static void hold_calls(const void *slot)
 	atomic_store(&held, (uintptr_t)slot);
 	atomic_store(&held_generation, hs_lock_generation());
 	atomic_thread_fence(memory_order_seq_cst);
-	for (int i = 0; i < HOLD_TRIES && others_write((uintptr_t)slot); i++)
-		hs_sys.futex_wait(&never_woken, 0, &timeout);
+	wait_for_others((uintptr_t)slot, false);
+	/* A filter may not know these calls. */
+	if (!hs_region.restricted)
+		wait_for_others((uintptr_t)slot, true);
 }
 
 static void enter(struct record *r, const struct hs_inflight *f)
@@ -365,4 +404,6 @@ void hs_inflight_postfork_child(void)
 	for (; r; r = r->next)
 		if (atomic_load(&r->owner) != hs_lock_self())
 			give_back(r);
+		else
+			atomic_store(&r->tid, hs_sys.gettid());
 }

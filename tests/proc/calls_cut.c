@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * calls_cut.c - one thread receives datagrams, another reads a file, while the
- * main thread unmaps a page of the huge page that they write to: no datagram is
- * lost, no read is short.  A slot is cut once: it is on base pages then.
+ * calls_cut.c - one thread receives datagrams, another reads a file, without
+ * the page cache where that is possible, while the main thread unmaps a page of
+ * the huge page that they write to: no datagram is lost, no read is short or
+ * stored in what is no longer there.  A slot is cut once: it is on base pages
+ * then.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -56,8 +58,10 @@ static void *read_all(void *arg)
 {
 	while (!atomic_load(&stop)) {
 		char *p = place(PAGE);
-		ssize_t n = pread(file, p, FILE_BYTES, 0);
+		ssize_t n;
 
+		memset(p, 0, FILE_BYTES);
+		n = pread(file, p, FILE_BYTES, 0);
 		HS_T_CHECK(n == FILE_BYTES, "read %zd", n);
 		HS_T_CHECK(hs_t_verify(p, FILE_BYTES, 9) < 0);
 		read_in++;
@@ -75,14 +79,18 @@ static void see(_Atomic unsigned long *nr, unsigned long more)
 
 static void make_file(void)
 {
-	char *text = malloc(FILE_BYTES);
+	char path[] = "/var/tmp/calls_cut.XXXXXX", *text = malloc(FILE_BYTES);
+	int written = mkostemp(path, O_CLOEXEC);
 
-	HS_T_CHECK(text != NULL);
+	HS_T_CHECK(text != NULL && written >= 0);
 	hs_t_fill(text, FILE_BYTES, 9);
-	file = memfd_create("text", MFD_CLOEXEC);
-	HS_T_CHECK(file >= 0 &&
-		   write(file, text, FILE_BYTES) == (ssize_t)FILE_BYTES);
+	HS_T_CHECK(write(written, text, FILE_BYTES) == (ssize_t)FILE_BYTES);
+	HS_T_CHECK(fsync(written) == 0);
 	free(text);
+	file = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (file < 0)
+		file = written;
+	unlink(path);
 }
 
 int main(void)
