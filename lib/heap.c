@@ -217,7 +217,7 @@ void *hs_heap_malloc(size_t size_bytes)
 	void *block;
 
 	if (size_bytes <= HS_SMALL_MAX &&
-	    take_active(hs_class_of(size_bytes), &block))
+	    take_active(hs_class_of_small(size_bytes), &block))
 		return block;
 	return alloc(size_bytes, &zeroed);
 }
@@ -254,9 +254,12 @@ void *hs_heap_memalign(size_t align, size_t size_bytes)
 
 	if (align <= HS_HEAP_MIN_ALIGN)
 		return hs_heap_malloc(size_bytes);
+	if (align <= HS_ALIGNED_MAX && size_bytes <= HS_ALIGNED_MAX) {
+		size_bytes = hs_align_up(HS_MAX(size_bytes, (size_t)1), align);
+		if (take_active(hs_class_of_small(size_bytes), &block))
+			return block;
+	}
 	class = hs_class_of_aligned(size_bytes, align);
-	if (class < HS_NR_SMALL && take_active(class, &block))
-		return block;
 	heap = hs_heap_thread_get();
 	if (size_bytes > PTRDIFF_MAX || hs_heap_map.base == 0)
 		return NULL;
@@ -417,11 +420,17 @@ static bool free_in_slab(const void *p)
 
 void hs_heap_free(void *p)
 {
+	if (!hs_heap_free_fast(p))
+		hs_heap_free_slow(p);
+}
+
+void hs_heap_free_slow(void *p)
+{
 	enum hs_heap_found found;
 	struct hs_unit *unit;
 	unsigned index;
 
-	if (hs_heap_free_fast(p) || p == NULL)
+	if (p == NULL)
 		return;
 	if (!hs_heap_contains(p))
 		misuse(p, HS_FOUND_NOTHING);
@@ -549,9 +558,26 @@ static bool is_on_base(const struct hs_unit *unit)
 	       hs_slab_body(unit)->owner == &hs_heap_on_base;
 }
 
+/* The slab of one unit in which @p is a live block, or NULL. */
+static struct hs_unit *find_small(const void *p)
+{
+	struct hs_unit *slab;
+	uint32_t index;
+
+	if (!hs_heap_contains(p))
+		return NULL;
+	slab = hs_unit_at(hs_unit_index(p));
+	if (slab->kind != HS_UNIT_SLAB ||
+	    !hs_slab_divide(slab, (uintptr_t)p - hs_heap_map.base, &index) ||
+	    !hs_slab_is_live(slab, index))
+		return NULL;
+	return slab;
+}
+
 void *hs_heap_realloc(void *p, size_t size_bytes)
 {
-	struct hs_unit *unit = find_live(p, "realloc");
+	struct hs_unit *small = find_small(p);
+	struct hs_unit *unit = small != NULL ? small : find_live(p, "realloc");
 	size_t old_bytes = block_bytes(unit);
 	void *block;
 

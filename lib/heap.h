@@ -47,6 +47,8 @@ void *hs_heap_memalign(size_t align, size_t size_bytes);
 void *hs_heap_realloc(void *p, size_t size_bytes);
 /* pre: p is in the arena (or NULL).  Aborts with one line on misuse. */
 void hs_heap_free(void *p);
+/* The same for what hs_heap_free_fast() has declined. */
+void hs_heap_free_slow(void *p);
 /* As free, and abort when the block is not of the class that @size_bytes (and
  * @align, 0 for none) would get. */
 void hs_heap_free_sized(void *p, size_t size_bytes, size_t align);

@@ -125,23 +125,22 @@ const struct hs_class hs_classes[HS_NR_CLASSES] = {
 #undef X
 };
 
-#define RANGE(class, before, size, step)                                       \
-	[((before) + (step)) / (step)...(size) / (step)] = (class),
+#define RANGE(class, from, before, size, step)                                 \
+	[(from) + ((before) + (step)) / (step)...(from) + (size) / (step)] =   \
+		(class),
 
-const uint8_t hs_class_by_16[HS_NR_DIRECT] = {
-#define X(class, before, size, units) RANGE(class, before, size, 16)
+const uint8_t hs_class_small[HS_NR_DIRECT + HS_SMALL_MAX / 128 + 1] = {
+#define X(class, before, size, units) RANGE(class, 0, before, size, 16)
 	CLASSES_BY_16(X)
 #undef X
-};
-
-const uint8_t hs_class_by_128[HS_SMALL_MAX / 128 + 1] = {
-#define X(class, before, size, units) RANGE(class, before, size, 128)
+#define X(class, before, size, units)                                          \
+	RANGE(class, HS_NR_DIRECT, before, size, 128)
 	CLASSES_BY_128(X)
 #undef X
 };
 
 const uint8_t hs_class_by_4k[HS_LARGE_MAX / 4096 + 1] = {
-#define X(class, before, size, units) RANGE(class, before, size, 4096)
+#define X(class, before, size, units) RANGE(class, 0, before, size, 4096)
 	CLASSES_BY_4K(X)
 #undef X
 };

@@ -23,6 +23,9 @@
  * as the kernel zeroed it: clearing smaller ones costs less than knowing. */
 #define HS_FIRST_FRESH 48
 #define HS_NR_DIRECT (HS_DIRECT_MAX / 16 + 1)
+/* Up to here classes divide each doubling evenly: the class of a size that is a
+ * multiple of some power of two is a multiple of that, too. */
+#define HS_ALIGNED_MAX ((size_t)4096)
 
 struct hs_class {
 	uint32_t size_bytes;
@@ -33,18 +36,27 @@ struct hs_class {
 };
 
 extern const struct hs_class hs_classes[HS_NR_CLASSES];
-/* By size: in steps of 16 to 1 KiB, of 128 to 32 KiB, of 4 KiB to 512 KiB. */
-extern const uint8_t hs_class_by_16[HS_NR_DIRECT];
-extern const uint8_t hs_class_by_128[HS_SMALL_MAX / 128 + 1];
+/* By size: in steps of 16 to 1 KiB and then, from HS_NR_DIRECT on, of 128 to
+ * 32 KiB; in steps of 4 KiB to 512 KiB. */
+extern const uint8_t hs_class_small[HS_NR_DIRECT + HS_SMALL_MAX / 128 + 1];
 extern const uint8_t hs_class_by_4k[HS_LARGE_MAX / 4096 + 1];
+
+/* Without a branch, which sizes would make unpredictable.
+ * pre: size_bytes <= HS_SMALL_MAX */
+static HS_ALWAYS_INLINE unsigned hs_class_of_small(size_t size_bytes)
+{
+	unsigned by_128 = size_bytes > HS_DIRECT_MAX;
+	size_t step = 16 + 112 * by_128;
+
+	return hs_class_small[((size_bytes + step - 1) >> (4 + 3 * by_128)) +
+			      HS_NR_DIRECT * by_128];
+}
 
 /* pre: size_bytes <= HS_LARGE_MAX */
 static HS_ALWAYS_INLINE unsigned hs_class_of(size_t size_bytes)
 {
-	if (size_bytes <= HS_DIRECT_MAX)
-		return hs_class_by_16[(size_bytes + 15) >> 4];
 	if (size_bytes <= HS_SMALL_MAX)
-		return hs_class_by_128[(size_bytes + 127) >> 7];
+		return hs_class_of_small(size_bytes);
 	return hs_class_by_4k[(size_bytes + 4095) >> 12];
 }
 

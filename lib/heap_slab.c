@@ -149,7 +149,7 @@ static void set_active(struct hs_theap *heap, unsigned class,
 	heap->front.active[class] = slab;
 	if (class >= FIRST_ACTIVE)
 		return;
-	for (i = hs_classes[class].size_bytes / 16; hs_class_by_16[i] == class;
+	for (i = hs_classes[class].size_bytes / 16; hs_class_small[i] == class;
 	     i--) {
 		heap->front.direct[i] = slab;
 		if (i == 0)
@@ -360,12 +360,14 @@ bool hs_slab_next_word(struct hs_unit *slab)
 	return true;
 }
 
-/* The fullest of the first few with a sixteenth free; else the one with most.
- * Locks: heap->lock. */
+/* The fullest of the first few with a sixteenth free, or four blocks where that
+ * is more: each switch of slabs costs as much as ten blocks.  Else the one with
+ * most.  Locks: heap->lock. */
 static struct hs_unit *partial_pick(struct hs_theap *heap, unsigned class)
 {
+	unsigned capacity = hs_classes[class].capacity;
 	unsigned enough =
-		hs_classes[class].capacity - hs_classes[class].capacity / 16;
+		capacity - HS_MAX(capacity / 16, HS_MIN(capacity / 4, 4u));
 	uint32_t number = heap->partial[class].head;
 	struct hs_unit *best = NULL;
 	unsigned tries;

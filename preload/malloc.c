@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "heap.h"
+#include "heap_class.h"
 #include "preload/caller.h"
 #include "preload/foreign.h"
 #include "region.h"
@@ -57,7 +58,7 @@ HS_EXPORT void *malloc(size_t size)
 HS_NOINLINE void hs_free_slow(void *p)
 {
 	if (hs_region_contains(p))
-		hs_heap_free(p);
+		hs_heap_free_slow(p);
 	else if (p)
 		hs_foreign_free(p);
 }
@@ -160,11 +161,19 @@ HS_EXPORT void *aligned_alloc(size_t align, size_t size)
 
 HS_EXPORT int posix_memalign(void **out, size_t align, size_t size)
 {
-	int saved_errno = errno;
+	int saved_errno;
 	void *p;
 
 	if (align % sizeof(void *) != 0 || !hs_is_pow2(align))
 		return EINVAL;
+	if (hs_likely(align <= HS_ALIGNED_MAX && size <= HS_ALIGNED_MAX)) {
+		p = hs_heap_memalign(align, size);
+		if (hs_likely(p != NULL)) {
+			*out = p;
+			return 0;
+		}
+	}
+	saved_errno = errno;
 	p = hs_memalign(align, size);
 	errno = saved_errno;
 	if (!p)

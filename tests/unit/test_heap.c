@@ -135,6 +135,13 @@ START_TEST(class_aligned)
 					break;
 			if (hs_class_of_aligned(size, align) != i)
 				ck_abort_msg("%zu aligned to %zu", size, align);
+			if (size > HS_ALIGNED_MAX || align > HS_ALIGNED_MAX)
+				continue;
+			/* The short way of memalign is to the same class. */
+			ck_assert_uint_eq(hs_class_of_small(hs_align_up(
+						  HS_MAX(size, (size_t)1),
+						  align)),
+					  i);
 		}
 }
 END_TEST
