@@ -33,6 +33,21 @@ enum hs_fallback {
 
 enum hs_cow_engine { HS_COW_KERNEL, HS_COW_SIGSEGV, HS_COW_OFF };
 
+enum hs_numa_mode {
+	HS_NUMA_NONE, /* the process's own policy stays */
+	HS_NUMA_LOCAL,
+	HS_NUMA_INTERLEAVE, /* without a node: over all */
+	HS_NUMA_BIND,
+	HS_NUMA_PREFERRED,
+};
+
+#define HS_NUMA_NODES 1024
+
+struct hs_config_numa {
+	enum hs_numa_mode mode;
+	uint64_t nodes[HS_NUMA_NODES / 64];
+};
+
 struct hs_config {
 	bool enabled;        /* HUGESHIM: off -> base pages, no huge page */
 	bool heap;           /* HUGESHIM_HEAP: back the heap with huge pages */
@@ -66,6 +81,7 @@ struct hs_config {
 				      * are kept this long; -1 for ever; 10000*/
 	size_t cow_min_bytes;        /* HUGESHIM_COW_MIN: smaller heaps are left
 				      * to the kernel, 64M */
+	struct hs_config_numa numa;  /* HUGESHIM_NUMA */
 	const char *mount;           /* HUGESHIM_MOUNT: hugetlbfs mount to use
 				      * instead of MAP_HUGETLB, or NULL */
 	const char *stats_path;      /* HUGESHIM_STATS: NULL off, "-" stderr,
@@ -85,6 +101,10 @@ void hs_config_init(char *const *envp, bool secure);
 
 /* "4K", "2M", "1G", "17" -> bytes.  0 or -EINVAL / -ERANGE. */
 int hs_config_parse_size(const char *text, size_t *size_bytes);
+
+/* "0-3,5" -> bits.  0 or -EINVAL. */
+int hs_config_parse_nodes(const char *text,
+			  uint64_t nodes[HS_NUMA_NODES / 64]);
 
 /* Would hs_config_init() take @value for @variable ("HUGESHIM_LIMIT")?  0;
  * -EINVAL with what is wrong in @why ("'x' is not ..."); -ENOENT for no such

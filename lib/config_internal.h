@@ -29,6 +29,7 @@ enum hs_option_type {
 	OPT_MOUNT,
 	OPT_NAMES, /* executables, separated by colons */
 	OPT_NOTED, /* accepted, without effect */
+	OPT_NUMA,
 	OPT_OLD_DEBUG,
 	OPT_OLD_VERBOSE, /* libhugetlbfs: 0..99, one above ours */
 	OPT_PAGE_SIZE,

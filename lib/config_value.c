@@ -246,6 +246,77 @@ static void set_names(struct hs_config_state *state, const char *text)
 	}
 }
 
+int hs_config_parse_nodes(const char *text,
+			  uint64_t nodes[HS_NUMA_NODES / 64])
+{
+	size_t from, to;
+
+	memset(nodes, 0, HS_NUMA_NODES / 8);
+	for (;; text++) {
+		if (parse_digits(text, &text, &from))
+			return -EINVAL;
+		to = from;
+		if (*text == '-' && parse_digits(text + 1, &text, &to))
+			return -EINVAL;
+		if (from > to || to >= HS_NUMA_NODES)
+			return -EINVAL;
+		for (; from <= to; from++)
+			nodes[from / 64] |= (uint64_t)1 << from % 64;
+		if (*text == '\0')
+			return 0;
+		if (*text != ',')
+			return -EINVAL;
+	}
+}
+
+static unsigned count_nodes(const uint64_t *nodes)
+{
+	unsigned nr = 0, i;
+
+	for (i = 0; i < HS_NUMA_NODES / 64; i++)
+		nr += (unsigned)__builtin_popcountll(nodes[i]);
+	return nr;
+}
+
+static int set_numa(struct hs_config_numa *numa, const char *text)
+{
+	static const char words[] = "none,local,interleave,bind,preferred";
+	struct hs_config_numa made = { HS_NUMA_NONE, { 0 } };
+	const char *nodes = strchr(text, ':');
+	size_t len = nodes != NULL ? (size_t)(nodes - text) : strlen(text);
+	char word[16];
+	int mode;
+
+	if (len >= sizeof(word))
+		return -EINVAL;
+	memcpy(word, text, len);
+	word[len] = '\0';
+	mode = parse_choice(words, word);
+	if (mode < 0)
+		return -EINVAL;
+	made.mode = (enum hs_numa_mode)mode;
+	if (nodes != NULL && hs_config_parse_nodes(nodes + 1, made.nodes))
+		return -EINVAL;
+	switch (made.mode) {
+	case HS_NUMA_NONE:
+	case HS_NUMA_LOCAL:
+		if (nodes != NULL)
+			return -EINVAL;
+		break;
+	case HS_NUMA_INTERLEAVE:
+		break;
+	case HS_NUMA_BIND:
+		if (nodes == NULL)
+			return -EINVAL;
+		break;
+	case HS_NUMA_PREFERRED:
+		if (count_nodes(made.nodes) != 1)
+			return -EINVAL;
+	}
+	*numa = made;
+	return 0;
+}
+
 static int set_old_verbose(struct hs_config *config, const char *text)
 {
 	long value;
@@ -321,6 +392,8 @@ int hs_config_set(struct hs_config_state *state, const struct hs_option *option,
 		return 0;
 	case OPT_NOTED:
 		return 0;
+	case OPT_NUMA:
+		return set_numa(member, value);
 	case OPT_OLD_DEBUG:
 		return set_old_debug(config);
 	case OPT_OLD_VERBOSE:
@@ -378,6 +451,11 @@ static void expected(const struct hs_option *option, char *buf, size_t size)
 		return;
 	case OPT_SIZE:
 		hs_log_format(buf, size, "a size");
+		return;
+	case OPT_NUMA:
+		hs_log_format(buf, size,
+			      "local, interleave[:NODES], bind:NODES or "
+			      "preferred:NODE");
 		return;
 	case OPT_MOUNT:
 		hs_log_format(buf, size, "an absolute path below %d bytes",
@@ -492,6 +570,7 @@ void hs_config_show(const struct hs_config *config,
 	case OPT_MOUNT:
 	case OPT_NAMES:
 	case OPT_NOTED:
+	case OPT_NUMA:
 		break;
 	}
 	hs_log_format(buf, size, "%s", text);

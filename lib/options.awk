@@ -48,7 +48,7 @@ function table_option(i, n, part, pair) {
 		if (type == "limit")
 			defaults = defaults "\t.limit_bytes = SIZE_MAX, \\\n" \
 				"\t.limit_percent = " (shown + 0) ", \\\n"
-		else if (type != "names")
+		else if (type != "names" && type != "numa")
 			defaults = defaults "\t." member " = " \
 				default_expr(type, shown, values) ", \\\n"
 	}

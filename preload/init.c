@@ -21,6 +21,7 @@
 #include "hugeshim.h"
 #include "preload/caller.h"
 #include "preload/inherit.h"
+#include "preload/numa.h"
 #include "preload/real.h"
 #include "preload/sanitised.h"
 #include "preload/start.h"
@@ -57,6 +58,7 @@ preload_start(int argc HS_UNUSED, char **argv, char **envp)
 	static char *const sanitised[] = { off, NULL };
 
 	hs_start(hs_sanitised_start(argv, envp) ? sanitised : envp);
+	hs_numa_start();
 	hs_thread_init();
 	hs_caller_init();
 	__register_atfork(hs_fork_prepare, hs_fork_parent, hs_fork_child, NULL);

@@ -99,7 +99,7 @@ static uint64_t pages_needed(const struct finding *f)
 	return (f->heap_bytes + f->huge_page - 1) / f->huge_page + f->map_pages;
 }
 
-/* --- what to do ----------------------------------------------------------- */
+/* --- what to do ---------------------------------------------------------- */
 
 static void advise_pool(FILE *out, const struct finding *f, uint64_t pages)
 {
@@ -194,7 +194,7 @@ static void advise(FILE *out, const struct finding *f)
 	advise_pool(out, f, pages);
 }
 
-/* --- a command ------------------------------------------------------------ */
+/* --- a command ----------------------------------------------------------- */
 
 /* Returns when it runs, or when it does not and ends with the status that says
  * so: a pipe that exec closes tells. */

@@ -23,6 +23,7 @@ static const struct {
 } subcommands[] = {
 	{ "advise", advise_main },
 	{ "map", map_main },
+	{ "setup", setup_main },
 	{ "stat", stat_main },
 	{ "status", status_main },
 	{ "top", top_main },

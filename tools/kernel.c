@@ -238,7 +238,7 @@ void kernel_choice(const char *path, char *buf, size_t size)
 	snprintf(buf, size, "%s", from + 1);
 }
 
-/* --- control groups ---------------------------------------------- */
+/* --- control groups ------------------------------------------------------ */
 
 
 /* The file systems of version 2, and of version 1 with the controller. */

@@ -137,7 +137,7 @@ void map_cell(const struct map *map, const struct map_area *area,
 	}
 }
 
-/* --- text ----------------------------------------------------------------- */
+/* --- text ---------------------------------------------------------------- */
 
 static const char *const marks[] = { "#", "=", "-", ".", "," };
 static const enum show_colour colours[] = { SHOW_GIANT, SHOW_HUGE, SHOW_THP,

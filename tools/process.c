@@ -138,7 +138,7 @@ const char *process_user(uid_t uid)
 	return name;
 }
 
-/* --- smaps ---------------------------------------------------------- */
+/* --- smaps --------------------------------------------------------------- */
 
 static bool is_head(const char *line)
 {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "nodes.h"
 #include "request.h"
 #include "say.h"
 #include "version.h"
@@ -41,6 +42,7 @@ enum {
 	OPT_SHM,
 	OPT_SEGMENT,
 	OPT_ONLY,
+	OPT_NUMA,
 	OPT_VERBOSE,
 };
 
@@ -56,6 +58,7 @@ static const struct option options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "no-inherit", no_argument, NULL, OPT_NO_INHERIT },
 	{ "only", required_argument, NULL, OPT_ONLY },
+	{ "numa", required_argument, NULL, OPT_NUMA },
 	{ "cow", required_argument, NULL, OPT_COW },
 	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 	{ "force-preload", no_argument, NULL, OPT_FORCE_PRELOAD },
@@ -91,6 +94,9 @@ static void print_help(void)
 	       "                            only others, or fail\n"
 	       "  --limit=SIZE|PERCENT%%     most huge page memory of a "
 	       "process\n"
+	       "  --numa=POLICY             local, interleave[:NODES], "
+	       "bind:NODES or\n"
+	       "                            preferred:NODE\n"
 	       "  --stats[=FILE]            report at exit (standard error)\n"
 	       "  --json                    the report as one JSON object\n"
 	       "  --no-inherit              not for programs it starts\n"
@@ -235,6 +241,15 @@ static void set_uses(struct request *request)
 	if (!thp)
 		set_size(request, "--mmap", mmap);
 	set_shm(request, thp);
+}
+
+static void set_numa(struct request *request, const char *value)
+{
+	char policy[4096];
+
+	if (!nodes_resolve(value, policy, sizeof(policy)))
+		fail("--numa: '%.80s': there are no such nodes", value);
+	set_checked(request, "--numa", "HUGESHIM_NUMA", policy);
 }
 
 /* By file name, as libhugetlbfs has it: separated by colons. */
@@ -437,6 +452,9 @@ static void set_option(struct request *request, int option, const char *name,
 		fail("--%s: program segments are not offered, only --heap, "
 		     "--mmap and --shm",
 		     name);
+	case OPT_NUMA:
+		set_numa(request, optarg);
+		break;
 	case OPT_ONLY:
 		set_only(env, optarg);
 		break;

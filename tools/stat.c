@@ -28,7 +28,7 @@ static void read_report(const char *text, struct report *report)
 		fail("%d: no such process", pid);
 }
 
-/* --- text ----------------------------------------------------------------- */
+/* --- text ---------------------------------------------------------------- */
 
 static void print_row(const char *what, enum show_colour colour, uint64_t bytes,
 		      uint64_t whole)
@@ -141,7 +141,7 @@ static void print_report(const struct report *report)
 		print_counters(&report->counters);
 }
 
-/* --- JSON ----------------------------------------------------------------- */
+/* --- JSON ---------------------------------------------------------------- */
 
 static void json_field(const char *name, uint64_t value)
 {

@@ -45,7 +45,7 @@ static const struct {
 
 enum { NR_FIELDS = sizeof(fields) / sizeof(fields[0]) };
 
-/* --- JSON ----------------------------------------------------------- */
+/* --- JSON ---------------------------------------------------------------- */
 
 /* What the kernel does not say is null. */
 static void json_number(const char *name, long value)
@@ -179,7 +179,7 @@ void status_json(const struct machine *m)
 	printf("}\n");
 }
 
-/* --- OpenMetrics --------------------------------------------------- */
+/* --- OpenMetrics --------------------------------------------------------- */
 
 static void family(const char *name, const char *help)
 {

@@ -20,11 +20,13 @@ cat >"$work/expected" <<'EOF'
 ./lib/libhugeshim-mmap.so
 ./lib/libhugeshim.so
 ./lib/pkgconfig/hugealloc.pc
+./share/bash-completion/completions/hugectl
 ./share/man/man3/hugealloc.3
 ./share/man/man3/hugetlbfs.3
 ./share/man/man7/libhugeshim.7
 ./share/man/man8/hugectl-advise.8
 ./share/man/man8/hugectl-map.8
+./share/man/man8/hugectl-setup.8
 ./share/man/man8/hugectl-stat.8
 ./share/man/man8/hugectl-status.8
 ./share/man/man8/hugectl-top.8

@@ -93,6 +93,27 @@ for choice in kernel sigsegv off; do
 	gives --cow=$choice HUGESHIM_COW=$choice
 done
 gives --no-inherit HUGESHIM_INHERIT=no
+# NUMA: what the kernel has then for the heap.
+nodes=$(cat /sys/devices/system/node/has_memory 2>/dev/null)
+first=${nodes%%[,-]*}
+policy() { # POLICY WHAT-THE-KERNEL-CALLS-IT [HUGESHIM_NUMA]
+	gives "--numa=$1" "HUGESHIM_NUMA=${3-$1}"
+	run 0 "$HS_HUGECTL" --numa="$1" cat /proc/self/numa_maps
+	[ "$(awk '/stack/ { print $2 }' out)" = "$2" ] ||
+		wrong "policy $(awk '/stack/' out) with --numa=$1"
+}
+if [ -n "$nodes" ] && [ -r /proc/self/numa_maps ]; then
+	policy local local
+	policy interleave "interleave:$nodes"
+	policy "interleave:$first" "interleave:$first"
+	policy "bind:$first" "bind:$first"
+	policy "preferred:$first" "prefer:$first"
+	if "$HS_HUGECTL" --numa=bind:all --dry-run >/dev/null 2>&1; then
+		policy bind:all "bind:$nodes" "bind:$nodes"
+	fi
+	gives --heap HUGESHIM_HEAP=yes
+	! grep -q numa environ || wrong "a policy that nobody asked for"
+fi
 gives --no-reserve HUGETLB_NO_RESERVE=yes
 gives --disable HUGETLB_ELFMAP=no
 gives --no-preload HUGETLB_VERBOSE=2
@@ -251,6 +272,7 @@ cp "${HS_SHIM%.so}-mmap.so" dir/
 same_environment --shm --only=cat,sh --library-path=dir
 rm dir/libhugeshim-mmap.so
 same_environment --no-preload --thp -q
+same_environment --numa=interleave
 
 # Nothing runs, and a command is not needed.
 run 0 "$HS_HUGECTL" --dry-run touch ran
@@ -302,6 +324,10 @@ refused "blanks or colons" --library-path="with space"
 refused "--shm: '3M' is not" --shm=3M
 refused "--shm: there are no transparent huge pages" --shm --thp
 refused "--shm: there are no transparent huge pages" --shm=thp
+for policy in x bind preferred local:0 interleave: bind:x bind:0, bind:4000 \
+	preferred:0,4000 bind:1-0 ""; do
+	refused "--numa: '" --numa="$policy"
+done
 refused "--only: '' names no program" --only=
 refused "--only: ',' names no program" --only=,
 refused "--only: 'cat,/bin/cat' is not a file name" --only=cat,/bin/cat
