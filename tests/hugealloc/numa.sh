@@ -44,6 +44,7 @@ mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/test"
 cp "$(command -v busybox)" "$root/bin/busybox"
 cp "$real" "$root/test/numa"
 cp "$HS_TEST_LIB" "$root/test/"
+cp "$top_builddir/tests/cli/eat" "$root/test/eat"
 cp -L "$libs/libhugealloc.so.0" "$root/test/"
 LD_LIBRARY_PATH=$libs ldd "$real" | grep -o '/[^ ]*' |
 	grep -v libhugealloc | while read -r file; do
@@ -61,6 +62,12 @@ for node in 0 1; do
 done
 /test/numa $pages && echo "own engine: passed"
 LD_PRELOAD=/test/libhugeshim.so /test/numa $pages && echo "the shim's: passed"
+# A heap that needs more than a node has, under each policy of HUGESHIM_NUMA.
+for policy in bind:1 preferred:1 interleave; do
+	HUGESHIM_NUMA=\$policy HUGESHIM_HEAP=yes LD_PRELOAD=/test/libhugeshim.so \
+		/test/eat 40 >/out
+	echo "\$policy: status \$?, \$(/bin/busybox grep HugetlbPages /out)"
+done
 /bin/busybox poweroff -f
 EOT
 chmod 755 "$root/init"
@@ -83,5 +90,15 @@ for engine in "own engine" "the shim's"; do
 	grep -q "^$engine: passed" "$work/console" || {
 		tail -n 40 "$work/console"
 		fail "in the guest, $engine"
+	}
+done
+# Shortage is by node; nobody is killed for it.
+node=$((pages * 2048))
+for line in "bind:1 $node" "preferred:1 $((2 * node))" \
+	"interleave $((2 * node))"; do
+	want="${line% *}: status 0, HugetlbPages ${line#* }"
+	grep -qx "$want" "$work/console" || {
+		tail -n 40 "$work/console"
+		fail "not '$want'"
 	}
 done
