@@ -145,7 +145,7 @@ build_vm() { # TREE
 
 # What each ended with, in a form to compare.
 vm_outcome() { # NAME
-	sed -n 's/^guest: \(.* ended .*\)/\1/p' "$work/$1.log"
+	sed -n 's/^.*guest: \(.* ended .*\)/\1/p' "$work/$1.log"
 }
 
 # gup_test has a page dumped, so what the kernel says is compared, too.
