@@ -5,6 +5,7 @@
 #include "config_internal.h"
 #include "config_options.h"
 #include "log.h"
+#include "sys.h"
 
 const struct hs_option hs_config_options[] = { HS_CONFIG_OPTIONS };
 const unsigned hs_config_nr_options = HS_ARRAY_SIZE(hs_config_options);
@@ -109,6 +110,17 @@ static void keep_file_limit(const struct hs_config *file)
 		config->limit_percent = file->limit_percent;
 }
 
+/* What is taken ahead is free memory until the program wants it. */
+static void keep_reserve(struct hs_config *config)
+{
+	size_t page = config->page_size_bytes;
+
+	if (page == 0)
+		page = hs_sys_page_size() / 8 * hs_sys_page_size();
+	page *= (size_t)config->reserve_pages;
+	config->retain_bytes = HS_MAX(config->retain_bytes, page);
+}
+
 static HS_START const char *why_off(void)
 {
 	if (state.denied)
@@ -148,6 +160,7 @@ HS_START void hs_config_init(char *const *envp, bool secure)
 	}
 	if (state.file_limited)
 		keep_file_limit(&file);
+	keep_reserve(&state.config);
 	hs_log_set_level(state.config.verbose);
 	note_without_effect(seen);
 	if (!state.config.enabled)

@@ -81,6 +81,7 @@ struct hs_config {
 				      * are kept this long; -1 for ever; 10000*/
 	size_t cow_min_bytes;        /* HUGESHIM_COW_MIN: smaller heaps are left
 				      * to the kernel, 64M */
+	long reserve_pages;          /* HUGESHIM_RESERVE: taken at start */
 	struct hs_config_numa numa;  /* HUGESHIM_NUMA */
 	const char *mount;           /* HUGESHIM_MOUNT: hugetlbfs mount to use
 				      * instead of MAP_HUGETLB, or NULL */

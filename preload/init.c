@@ -23,6 +23,7 @@
 #include "preload/inherit.h"
 #include "preload/numa.h"
 #include "preload/real.h"
+#include "preload/reserve.h"
 #include "preload/sanitised.h"
 #include "preload/start.h"
 #include "preload/thread.h"
@@ -65,6 +66,7 @@ preload_start(int argc HS_UNUSED, char **argv, char **envp)
 	hs_trap_start();
 	hs_fork_family_start();
 	arrange_report();
+	hs_reserve_start(envp);
 	if (!hs_config->inherit)
 		hs_inherit_drop(envp);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "kernel.h"
 #include "nodes.h"
 #include "request.h"
 #include "say.h"
@@ -43,6 +44,7 @@ enum {
 	OPT_SEGMENT,
 	OPT_ONLY,
 	OPT_NUMA,
+	OPT_RESERVE,
 	OPT_VERBOSE,
 };
 
@@ -59,6 +61,7 @@ static const struct option options[] = {
 	{ "no-inherit", no_argument, NULL, OPT_NO_INHERIT },
 	{ "only", required_argument, NULL, OPT_ONLY },
 	{ "numa", required_argument, NULL, OPT_NUMA },
+	{ "reserve", required_argument, NULL, OPT_RESERVE },
 	{ "cow", required_argument, NULL, OPT_COW },
 	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 	{ "force-preload", no_argument, NULL, OPT_FORCE_PRELOAD },
@@ -94,6 +97,8 @@ static void print_help(void)
 	       "                            only others, or fail\n"
 	       "  --limit=SIZE|PERCENT%%     most huge page memory of a "
 	       "process\n"
+	       "  --reserve=N               take N huge pages at the start, "
+	       "or fail\n"
 	       "  --numa=POLICY             local, interleave[:NODES], "
 	       "bind:NODES or\n"
 	       "                            preferred:NODE\n"
@@ -452,6 +457,9 @@ static void set_option(struct request *request, int option, const char *name,
 		fail("--%s: program segments are not offered, only --heap, "
 		     "--mmap and --shm",
 		     name);
+	case OPT_RESERVE:
+		set_checked(request, "--reserve", "HUGESHIM_RESERVE", optarg);
+		break;
 	case OPT_NUMA:
 		set_numa(request, optarg);
 		break;
@@ -476,6 +484,42 @@ static void set_option(struct request *request, int option, const char *name,
 	default:
 		exit(STATUS_OWN); /* getopt_long has said why */
 	}
+}
+
+static uint64_t page_of(const struct env *env)
+{
+	const char *size = env_get(env, "HUGESHIM_PAGE_SIZE");
+	const char *heap = env_get(env, "HUGESHIM_HEAP");
+	size_t bytes;
+
+	if (is_size(heap))
+		size = heap;
+	if (size != NULL && !hs_config_parse_size(size, &bytes))
+		return bytes;
+	return kernel_thp_page();
+}
+
+/* Before the program runs: it could not say 125. */
+static void check_reserve(const struct request *request)
+{
+	const char *text = env_get(&request->env, "HUGESHIM_RESERVE");
+	const char *heap = env_get(&request->env, "HUGESHIM_HEAP");
+	struct pool pools[KERNEL_POOLS_MAX];
+	unsigned i, nr = kernel_pools(-1, pools);
+	long free = 0, want;
+
+	if (text == NULL)
+		return;
+	want = strtol(text, NULL, 10);
+	if (is_off(heap) || is_thp(heap))
+		fail("--reserve: pages are taken for the heap, which is not "
+		     "on pages of the pool");
+	for (i = 0; i < nr; i++)
+		if (pools[i].page_bytes == page_of(&request->env))
+			free = pools[i].free - pools[i].reserved +
+			       pools[i].overcommit - pools[i].surplus;
+	if (want > free)
+		fail("--reserve: %ld huge pages are free, not %ld", free, want);
 }
 
 /* As libhugetlbfs's hugectl: the prefix's directories before what is there.
@@ -515,6 +559,7 @@ void request_parse(struct request *request, int argc, char **argv)
 	    getenv("HUGESHIM_STATS") == NULL)
 		env_set(&request->env, "HUGESHIM_STATS", "-");
 	set_uses(request);
+	check_reserve(request);
 	expose_verbose(request);
 	if (request->library_dir != NULL)
 		expose_library_path(request);

@@ -272,7 +272,7 @@ cp "${HS_SHIM%.so}-mmap.so" dir/
 same_environment --shm --only=cat,sh --library-path=dir
 rm dir/libhugeshim-mmap.so
 same_environment --no-preload --thp -q
-same_environment --numa=interleave
+same_environment --numa=interleave --reserve=0
 
 # Nothing runs, and a command is not needed.
 run 0 "$HS_HUGECTL" --dry-run touch ran
