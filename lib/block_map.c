@@ -138,6 +138,19 @@ static size_t populate(uintptr_t at, size_t len)
 					   hs_region_slot_bytes());
 }
 
+/* Another thread that needs pages may have had some of these, as nobody had
+ * touched them yet (hs_policy_pool_slots()). */
+static bool is_whole(const struct hs_vm_range *range)
+{
+	struct hs_vm_guard guard;
+	size_t nr;
+
+	hs_vm_begin(&guard);
+	nr = count_lazy(range);
+	hs_vm_end(&guard);
+	return nr == (range->to - range->from) >> hs_arena.slot_shift;
+}
+
 static int fill_slots(const struct hs_block_request *request, uintptr_t at,
 		      size_t len)
 {
@@ -166,7 +179,11 @@ static int fill_slots(const struct hs_block_request *request, uintptr_t at,
 		err = fill_base(request, at + done, len - done);
 	if (!err)
 		hs_vm_populate(&range);
-	return err;
+	if (err || done != len || request->fallback == HS_BLOCK_PREFER ||
+	    is_whole(&range))
+		return err;
+	return request->fallback == HS_BLOCK_TRY ? fill_base(request, at, len)
+						 : -ENOMEM;
 }
 
 /* --- without ------------------------------------------------------------- */
