@@ -126,7 +126,7 @@ static void advise_pool(FILE *out, const struct finding *f, uint64_t pages)
 	else
 		fprintf(out,
 			"The pool has %ld free pages of %s; make it %ld:\n"
-			"  sysctl vm.nr_hugepages=%ld\n"
+			"  hugectl setup --pages=%ld\n"
 			"or use transparent huge pages: hugectl --thp "
 			"COMMAND\n",
 			left, page, pools[i].total - left + (long)pages,

@@ -213,6 +213,42 @@ uint64_t counters_gauge(const struct counters *counters, const char *name)
 	return find(counters->gauge, counters->nr_gauges, name);
 }
 
+static struct counter *gauge(struct counters *counters, const char *name)
+{
+	static struct counter none;
+	unsigned i;
+
+	for (i = 0; i < counters->nr_gauges; i++)
+		if (!strcmp(counters->gauge[i].name, name))
+			return &counters->gauge[i];
+	memset(&none, 0, sizeof(none));
+	return &none;
+}
+
+static void move(struct counter *lazy, struct counter *huge, uint64_t *unknown)
+{
+	uint64_t bytes = *unknown < lazy->value ? *unknown : lazy->value;
+
+	lazy->value -= bytes;
+	huge->value += bytes;
+	if (huge->peak < huge->value)
+		huge->peak = huge->value;
+	*unknown -= bytes;
+}
+
+void counters_touched(struct counters *counters, uint64_t hugetlb_bytes)
+{
+	struct counter *heap = gauge(counters, "huge_bytes");
+	struct counter *maps = gauge(counters, "mmap_huge_bytes");
+	uint64_t known = heap->value + maps->value, unknown;
+
+	if (hugetlb_bytes <= known)
+		return;
+	unknown = hugetlb_bytes - known;
+	move(gauge(counters, "lazy_bytes"), heap, &unknown);
+	move(gauge(counters, "mmap_lazy_bytes"), maps, &unknown);
+}
+
 /* The library counts fallbacks first, one counter a reason.  What the user
  * switched off is no shortage. */
 uint64_t counters_fallbacks(const struct counters *counters)

@@ -37,6 +37,11 @@ int counters_read(pid_t pid, struct counters *counters);
 uint64_t counters_get(const struct counters *counters, const char *name);
 uint64_t counters_gauge(const struct counters *counters, const char *name);
 
+/* A first touch that finds its huge page is between the program and the kernel:
+ * by what the kernel counts (@hugetlb_bytes), move from the gauges of what has
+ * not been touched to those of huge pages.  As the report at exit does. */
+void counters_touched(struct counters *counters, uint64_t hugetlb_bytes);
+
 /* Sums that tables show. */
 uint64_t counters_fallbacks(const struct counters *counters);
 uint64_t counters_rescues(const struct counters *counters);

@@ -24,6 +24,9 @@ static void read_report(const char *text, struct report *report)
 
 	report->usage_error = process_usage(pid, &report->usage);
 	report->counters_error = counters_read(pid, &report->counters);
+	if (!report->counters_error)
+		counters_touched(&report->counters,
+				 report->process.hugetlb_bytes);
 	if (report->usage_error == -ESRCH)
 		fail("%d: no such process", pid);
 }
