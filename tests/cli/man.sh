@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The man pages are clean, and name every option that there is.
-pages="$HS_SRCDIR/man/hugectl*.8 $HS_SRCDIR/man/huge*.3
+pages="$HS_SRCDIR/man/hugectl*.8 $HS_SRCDIR/man/hugealloc.3 $HS_SRCDIR/man/hugetlbfs.3
 	$HS_BUILDDIR/man/libhugeshim.7"
 status=0
 
