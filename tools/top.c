@@ -42,6 +42,14 @@ struct view {
 	double seconds; /* since then; 0: the first time */
 };
 
+/* Below, the library's counters are left out. */
+enum { WIDE = 104, FIXED_COLUMNS = 69, COUNTER_COLUMNS = 25 };
+
+static bool is_wide(const struct view *view)
+{
+	return view->columns >= WIDE;
+}
+
 static struct termios saved;
 static bool is_saved;
 static volatile sig_atomic_t ended;
@@ -73,12 +81,12 @@ static void screen_begin(void)
 		raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG);
 		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	}
-	fputs("\033[?1049h\033[?25l", stdout);
+	fputs("\033[?1049h\033[?25l\033[?7l", stdout);
 }
 
 static void screen_end(void)
 {
-	fputs("\033[?25h\033[?1049l", stdout);
+	fputs("\033[?7h\033[?25h\033[?1049l", stdout);
 	fflush(stdout);
 	if (is_saved)
 		tcsetattr(STDIN_FILENO, TCSANOW, &saved);
@@ -176,7 +184,8 @@ static void print_process(const struct view *view,
 			  const struct process *process)
 {
 	struct usage usage;
-	int room = view->columns < 110 ? (int)view->columns - 97 : 32;
+	int room = (int)(view->columns > 200 ? 200 : view->columns) -
+		   FIXED_COLUMNS - (is_wide(view) ? COUNTER_COLUMNS : 0);
 
 	printf("%8d %-9.9s", process->pid, process_user(process->uid));
 	if (process_usage_quick(process->pid, &usage) == 0) {
@@ -191,7 +200,8 @@ static void print_process(const struct view *view,
 		print_bytes(process->anon_bytes, SHOW_BASE);
 		printf("%7s", "");
 	}
-	print_counts(process->pid);
+	if (is_wide(view))
+		print_counts(process->pid);
 	print_faults(view, process);
 	printf("  %.*s", room > 0 ? room : 0, process->name);
 }
@@ -220,6 +230,16 @@ static void keep_time(struct view *view)
 	view->when = now;
 }
 
+static void print_heading(const struct view *view, const char *end)
+{
+	printf("%s%8s %-9s%11s%11s%11s%7s", show_colour(SHOW_BOLD), "PID",
+	       "USER", "HUGETLB", "THP", "BASE", "HUGE");
+	if (is_wide(view))
+		printf("%9s%8s%8s", "FALLBACK", "RESCUE", "COW");
+	printf("%9s  %s%s%s", "FAULTS/s", "PROGRAM", show_colour(SHOW_PLAIN),
+	       end);
+}
+
 static void print_screen(struct view *view)
 {
 	const char *end = view->batch ? "\n" : "\033[K\n";
@@ -232,10 +252,7 @@ static void print_screen(struct view *view)
 	if (!view->batch)
 		fputs("\033[H", stdout);
 	print_pool_line(end);
-	printf("%s%8s %-9s%11s%11s%11s%7s%9s%8s%8s%9s  %s%s%s",
-	       show_colour(SHOW_BOLD), "PID", "USER", "HUGETLB", "THP", "BASE",
-	       "HUGE", "FALLBACK", "RESCUE", "COW", "FAULTS/s", "PROGRAM",
-	       show_colour(SHOW_PLAIN), end);
+	print_heading(view, end);
 	/* Kernel threads have no memory. */
 	for (i = 0; i < nr && i < view->rows && weight(&all[i]) != 0; i++) {
 		print_process(view, &all[i]);
