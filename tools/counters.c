@@ -271,16 +271,11 @@ uint64_t counters_rescues(const struct counters *counters)
 	       counters_get(counters, "rescue_touch");
 }
 
-/* What a fork has cost so far, whoever made the copies. */
+/* Of pages that a fork shared, by the library. */
 uint64_t counters_cow(const struct counters *counters)
 {
-	uint64_t sum = counters_get(counters, "rescue_cow");
-	unsigned i;
-
-	for (i = 0; i < counters->nr_counters; i++)
-		if (!strncmp(counters->counter[i].name, "cow_", 4))
-			sum += counters->counter[i].value;
-	return sum;
+	return counters_get(counters, "rescue_cow") +
+	       counters_get(counters, "cow_copied");
 }
 
 const char *counters_text(const char *name)
