@@ -66,6 +66,5 @@ const struct hs_cow_engine_ops *hs_cow_choose(void)
 
 void hs_cow_postfork_child(void)
 {
-	hs_cow_stock_forget();
 	hs_guard_lift_all();
 }

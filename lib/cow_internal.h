@@ -20,23 +20,12 @@ uint32_t hs_cow_new_epoch(void);
  * Context: any. */
 void hs_cow_copy(void *to, const void *from, size_t len);
 
-/*
- * The stock: huge pages that are populated and not in use, mapped one by one,
- * left out of forks (MADV_DONTFORK) until they are put in the place of another.
- * Lock-free.
- */
-#define HS_COW_STOCK_MAX 16
-
-/* A populated page of this process alone, from the stock or a new one; NULL:
- * none to be had. */
-char *hs_cow_stock_take(void);
-/* A page that was taken is not needed. */
-void hs_cow_stock_drop(char *page);
-/* Pages in stock. */
-unsigned hs_cow_stock_nr(void);
-/* Give all of it back. */
-void hs_cow_stock_empty(void);
-/* A child has none of it. */
-void hs_cow_stock_forget(void);
+/* A huge page of this process alone, populated, in a mapping of its own that is
+ * left out of forks (MADV_DONTFORK); NULL: none to be had.  Context: any. */
+char *hs_cow_page_make(void);
+/* Put it in the place of the slot at @addr, as a part of forks from then on.
+ * 0, or -errno with both as they were, but for forks. */
+int hs_cow_page_move(char *page, char *addr);
+void hs_cow_page_drop(char *page);
 
 #endif

@@ -8,8 +8,8 @@
  *   write     SIGSEGV, or a wrapper that prepares a buffer:
  *               no page yet, or nobody shares it any more: the guard is lifted,
  *               with those of neighbours of which the same is true
- *               shared: copied past the cache into a page of the stock, which
- *               takes the slot's place by one mremap; readers never miss it
+ *               shared: copied past the cache into a new page, which takes
+ *               the slot's place by one mremap; readers never miss it
  *               no huge page to be had: base pages, as a rescue makes them
  *   child     lifts what guards it inherited: its copies are the kernel's
  *
@@ -157,19 +157,6 @@ static int lift_neighbours(int pagemap, struct hs_slot *slot)
 
 /* --- copy ----------------------------------------------------------------*/
 
-/* The mapping is as the slot's from here on: part of the next fork. */
-static int put_in_place(char *page, char *addr)
-{
-	size_t len = hs_region_slot_bytes();
-	int err = hs_sys.madvise(page, len, MADV_DOFORK);
-	void *p;
-
-	if (err)
-		return err;
-	p = hs_sys.mremap(page, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, addr);
-	return hs_sys_is_err(p) ? hs_sys_err(p) : 0;
-}
-
 static void note_copied(struct hs_slot *slot)
 {
 	hs_guard_forget(slot);
@@ -190,7 +177,7 @@ static int copy(struct hs_slot *slot)
 {
 	char *addr = hs_slot_address(slot);
 	size_t len = hs_region_slot_bytes();
-	char *page = hs_cow_stock_take();
+	char *page = hs_cow_page_make();
 	int err;
 
 	if (!page)
@@ -198,10 +185,10 @@ static int copy(struct hs_slot *slot)
 	err = hs_sys.mprotect(addr, len, PROT_READ);
 	if (!err) {
 		hs_cow_copy(page, addr, len);
-		err = put_in_place(page, addr);
+		err = hs_cow_page_move(page, addr);
 	}
 	if (err)
-		hs_cow_stock_drop(page);
+		hs_cow_page_drop(page);
 	else
 		note_copied(slot);
 	return err;

@@ -18,7 +18,7 @@ stacks=$(test_program fork_stacks)
 calls=$(test_program cow_calls)
 
 need_root
-fork_begin 90
+fork_begin 100
 fork_run "rewrite, 1 thread" "$rewrite" --rounds 25 --seed 3 --mib 16
 fork_want 50 cow_copied
 fork_want 50 cow_lifted
