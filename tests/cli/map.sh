@@ -98,9 +98,16 @@ refused "$pid: no such process" map --svg=map.svg "$pid"
 refused "$pid: no such process" advise "$pid"
 cmp -s map.svg before.svg || wrong "a failure changes the file"
 last="a full disk"
-run 125 "$HS_HUGECTL" map --svg=/dev/full $$
+"$HS_HUGECTL" map --svg=- $$ >/dev/full 2>err
+[ $? = 125 ] || wrong "a full disk is no failure"
 lines err 1
-[ -c /dev/full ] || wrong "a device is replaced by a file"
+# What is no file is written to, not replaced.
+mkfifo pipe
+cat pipe >piped &
+run 0 "$HS_HUGECTL" map --svg=pipe $$
+wait $!
+[ -p pipe ] || wrong "a pipe is replaced by a file"
+says piped "</svg>"
 run 125 "$HS_HUGECTL" map --svg=. $$
 lines err 1
 
