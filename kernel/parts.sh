@@ -212,21 +212,28 @@ extremes="test none"
 between="nohugetlb nothp"
 objects="mm/ fs/ kernel/fork.o arch/x86/mm/"
 
-part_matrix() { # each patch builds, in {HUGETLBFS} x {THP}, without a warning
-	local n config
+# All patches in one configuration: what one of them touches is built again.
+series_in() { # CONFIG TARGET...
+	local n config=$1
+	shift
 	for ((n = 1; n <= $(count_patches); n++)); do
-		for config in $extremes; do
-			build_one series "$n" "" "$config" vmlinux || return
-		done
-		for config in $between; do
-			# shellcheck disable=SC2086 # words
-			build_one series "$n" "" "$config" $objects || return
-		done
-		echo "$n: built in 4 configurations"
+		build_one series "$n" "" "$config" "$@" || {
+			echo "$config: patch $n does not build"
+			return 1
+		}
 	done
+	echo "$config: each of $(count_patches) patches builds ($*)"
+}
+
+part_matrix() { # each patch builds, in {HUGETLBFS} x {THP}, without a warning
+	local config
 	for config in $extremes; do
-		echo "$config:" $(nm "$work/out/series-$config/vmlinux" |
-			grep hugetlb_pt_ops)
+		series_in "$config" vmlinux || return
+		echo "$config:" $(nm "$out/vmlinux" | grep hugetlb_pt_ops)
+	done
+	for config in $between; do
+		# shellcheck disable=SC2086 # words
+		series_in "$config" $objects || return
 	done
 }
 
