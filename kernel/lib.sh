@@ -65,38 +65,49 @@ count_patches() {
 }
 
 # Make $work/tree/NAME: the source and these patches, in order, without fuzz.
-# Only what changes since the last time becomes younger.
+# What is as it was keeps its time, what is not becomes younger, also when it is
+# as in the source again: so make builds what it has to, and no more.
 make_tree() { # NAME PATCH...
-	local tree=$work/tree/$1 one
+	local tree=$work/tree/$1 new=$work/tree/$1.new files one
 	shift
 	unpack_source || return
 	if [ "$(cat "$@" /dev/null | sha256sum)" = \
 		"$(cat "$tree/.applied" 2>/dev/null)" ]; then
 		return
 	fi
-	mkdir -p "$work/tree"
-	rm -rf "$tree.new"
-	cp -al "$work/pristine" "$tree.new" || return
+	rm -rf "$new"
+	if [ ! -e "$tree/.touched" ]; then
+		rm -rf "$tree"
+		mkdir -p "$work/tree" && cp -al "$work/pristine" "$new" &&
+			mv "$new" "$tree" && : >"$tree/.touched" || return
+	fi
+	rm -f "$tree/.applied"
+	files=$(cat "$@" /dev/null | sed -n 's,^+++ b/,,p' |
+		sort -u - "$tree/.touched")
+	echo "$files" >"$tree/.touched"
+	mkdir -p "$new"
+	for one in $files; do
+		[ ! -e "$work/pristine/$one" ] ||
+			(cd "$work/pristine" && cp --parents "$one" "$new")
+	done
 	for one; do
-		patch -d "$tree.new" -p1 -s -F0 <"$one" || {
+		patch -d "$new" -p1 -s -F0 <"$one" || {
 			echo "$one does not apply"
 			return 1
 		}
 	done
-	cat "$@" /dev/null | sha256sum >"$tree.new/.applied"
-	keep_times "$tree" "$tree.new"
-	rm -rf "$tree"
-	mv "$tree.new" "$tree"
+	for one in $files; do
+		replace "$new/$one" "$tree/$one" || return
+	done
+	rm -rf "$new"
+	cat "$@" /dev/null | sha256sum >"$tree/.applied"
 }
 
-# A patched file that is as it was in the tree before keeps its time.
-keep_times() { # OLD NEW
-	local file
-	[ -d "$1" ] || return 0
-	(cd "$2" && find . -newer .unpacked -type f) | while read -r file; do
-		! cmp -s "$1/$file" "$2/$file" ||
-			touch -r "$1/$file" "$2/$file"
-	done
+# Never by writing: it may be a link to the source.
+replace() { # NEW OLD
+	! cmp -s "$1" "$2" || return 0
+	rm -f "$2"
+	[ ! -e "$1" ] || cp "$1" "$2"
 }
 
 # --- configurations ----------------------------------------------------------
