@@ -241,8 +241,8 @@ part_arm64() { # cross-build for arm64
 	local cross=aarch64-linux-gnu- patches
 	install_packages "$work/arm64.log" gcc-aarch64-linux-gnu || return
 	mapfile -t patches < <(patches_upto "$(count_patches)")
-	make_tree series "${patches[@]}" || return
-	tree=$work/tree/series out=$work/out/arm64
+	make_tree patched "${patches[@]}" || return
+	tree=$work/tree/patched out=$work/out/arm64
 	mkdir -p "$out"
 	export ARCH=arm64 CROSS_COMPILE=$cross
 	kmake "$tree" "$out" CC=${cross}gcc defconfig >"$out/config.log" 2>&1 &&
