@@ -37,6 +37,7 @@ def compile_program(directory, name, *sources):
     program = os.path.join(directory, name)
     subprocess.run(
         [os.environ.get("CC", "gcc"), "-std=gnu11", "-O2", "-pthread",
+         "-D_GNU_SOURCE",
          "-fno-builtin-malloc", "-fno-builtin-calloc", "-fno-builtin-free",
          *(os.path.join(HERE, source) for source in (*sources, "measure.c")),
          "-o", program], check=True)

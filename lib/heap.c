@@ -631,6 +631,11 @@ bool hs_heap_trim(size_t keep_bytes)
 	for (pool = 0; pool < HS_NR_POOLS; pool++)
 		done += hs_span_release(&hs_span_pools[pool],
 					keep_bytes >> HS_UNIT_SHIFT);
+	if (keep_bytes == 0) {
+		for (pool = 0; pool < HS_NR_POOLS; pool++)
+			done += hs_span_purge(&hs_span_pools[pool]);
+		done += hs_heap_purge();
+	}
 	return done != 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "heap_large.h"
 
+#include "heap_purge.h"
 #include "heap_slab.h"
 
 #define NR_LARGE (HS_NR_CLASSES - HS_NR_SMALL)
@@ -174,6 +175,40 @@ bool hs_large_drain(void)
 	}
 	hs_lock_release(&hs_large_lock);
 	return any;
+}
+
+/* Locks: hs_large_lock. */
+static size_t purge_slab(struct hs_unit *slab)
+{
+	uint64_t left = slab->free & ~slab->fresh;
+	size_t got_bytes, sum_bytes = 0;
+
+	for (; left != 0; left &= left - 1) {
+		unsigned index = (unsigned)__builtin_ctzll(left);
+		uintptr_t block = hs_slab_base(slab) +
+				  (size_t)index * slab->size_bytes;
+
+		got_bytes = hs_purge_pages(block, block + slab->size_bytes);
+		if (got_bytes == slab->size_bytes)
+			slab->fresh |= left & -left;
+		sum_bytes += got_bytes;
+	}
+	return sum_bytes;
+}
+
+size_t hs_large_purge(void)
+{
+	size_t sum_bytes = 0;
+	uint32_t next;
+	unsigned cls;
+
+	hs_lock_acquire(&hs_large_lock);
+	for (cls = HS_NR_SMALL; cls < HS_NR_CLASSES; cls++)
+		for (next = *list_of(cls); next != 0;
+		     next = hs_unit_at(next - 1)->next)
+			sum_bytes += purge_slab(hs_unit_at(next - 1));
+	hs_lock_release(&hs_large_lock);
+	return sum_bytes;
 }
 
 int hs_large_check(const struct hs_unit *slab)

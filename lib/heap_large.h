@@ -30,6 +30,8 @@ void hs_large_free(struct hs_unit *slab, unsigned index);
 bool hs_large_is_live(struct hs_unit *slab, unsigned index);
 /* Release the empty slabs; true when there were any. */
 bool hs_large_drain(void);
+/* Give back the base pages of free blocks; returns bytes. */
+size_t hs_large_purge(void);
 int hs_large_check(const struct hs_unit *slab);
 
 #endif

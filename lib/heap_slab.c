@@ -2,6 +2,7 @@
 #include "heap_slab.h"
 
 #include "heap_fast.h"
+#include "heap_purge.h"
 #include "log.h"
 #include "meta.h"
 
@@ -548,6 +549,41 @@ bool hs_slab_drain_locked(struct hs_theap *heap)
 		any = true;
 	}
 	return any;
+}
+
+/* Blocks above a page have all their bits in one word. */
+static size_t purge_slab(const struct hs_unit *slab)
+{
+	uint64_t left = slab->words[0], size_bytes = slab->size_bytes;
+	size_t sum_bytes = 0;
+	uintptr_t base = hs_slab_base(slab);
+
+	while (left != 0) {
+		unsigned from = (unsigned)__builtin_ctzll(left);
+		uint64_t rest = ~(left >> from);
+		unsigned to = from + (unsigned)__builtin_ctzll(rest);
+
+		sum_bytes += hs_purge_pages(base + from * size_bytes,
+					    base + to * size_bytes);
+		left &= ~(uint64_t)0 << to;
+	}
+	return sum_bytes;
+}
+
+size_t hs_slab_purge_locked(struct hs_theap *heap)
+{
+	size_t sum_bytes = 0;
+	uint32_t i, top = hs_span_top();
+
+	for (i = 0; i < top; i++) {
+		struct hs_unit *slab = hs_unit_at(i);
+
+		if (slab->kind == HS_UNIT_SLAB &&
+		    slab->class >= HS_FIRST_FRESH &&
+		    hs_slab_body(slab)->owner == heap)
+			sum_bytes += purge_slab(slab);
+	}
+	return sum_bytes;
 }
 
 /* What a torn descriptor says of a slab, from its body. */

@@ -140,6 +140,10 @@ bool hs_slab_is_live(const struct hs_unit *slab, unsigned index);
  * were given back.  Locks: heap->lock held; the heap is the caller's or
  * idle. */
 bool hs_slab_drain_locked(struct hs_theap *heap);
+/* Give back the base pages of free blocks above a page.  Returns bytes, those
+ * that had gone before too.  Locks: as for
+ * hs_slab_drain_locked(). */
+size_t hs_slab_purge_locked(struct hs_theap *heap);
 /* After a fork: make @heap whole again.  Locks: heap->lock held. */
 void hs_slab_recover_locked(struct hs_theap *heap);
 

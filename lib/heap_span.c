@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "heap_extent.h"
+#include "heap_purge.h"
 #include "region.h"
 #include "rescue.h"
 #include "stats.h"
@@ -77,6 +78,11 @@ static void dirty_clear(size_t first, size_t nr_units)
 	for (word = first / 64; word <= (end - 1) / 64; word++)
 		if (dirty_map[word] & range_mask(word, first, end))
 			dirty_map[word] &= ~range_mask(word, first, end);
+}
+
+static bool is_dirty(uint32_t unit)
+{
+	return dirty_map[unit / 64] >> unit % 64 & 1;
 }
 
 /* Beside the arena, and growing with it. */
@@ -602,6 +608,46 @@ size_t hs_span_release(struct hs_span_pool *pool, size_t keep_units)
 	done = release_locked(pool, keep_units, 0);
 	span_unlock();
 	return done;
+}
+
+/* The dirty units of one free extent, run by run.  Locks: hs_span_lock. */
+static size_t purge_extent(uint32_t first, uint32_t end)
+{
+	size_t got_bytes, sum_bytes = 0;
+	uint32_t from, to;
+
+	for (from = first; from < end; from = to) {
+		bool dirty = is_dirty(from);
+
+		for (to = from + 1; to < end && is_dirty(to) == dirty; to++)
+			;
+		if (!dirty)
+			continue;
+		got_bytes = hs_purge_pages((uintptr_t)hs_unit_address(from),
+					   (uintptr_t)hs_unit_address(to));
+		if (got_bytes == (to - from) * HS_UNIT)
+			dirty_clear(from, to - from);
+		sum_bytes += got_bytes;
+	}
+	return sum_bytes;
+}
+
+size_t hs_span_purge(const struct hs_span_pool *pool)
+{
+	size_t sum_bytes = 0;
+	uint32_t i;
+
+	hs_lock_acquire(&hs_span_lock);
+	for (i = 0; i < pool->top; i++) {
+		const struct hs_unit *unit = hs_unit_at(i);
+
+		if (!hs_unit_is_free(unit) || unit->pool != pool->id)
+			continue;
+		sum_bytes += purge_extent(i, i + unit->nr_units);
+		i += unit->nr_units - 1;
+	}
+	hs_lock_release(&hs_span_lock);
+	return sum_bytes;
 }
 
 /* One walk over the units: extents are tagged, apart from one another, and

@@ -84,6 +84,10 @@ uint32_t hs_span_move(struct hs_span_pool *pool, uint32_t first,
  * Returns units given back. */
 size_t hs_span_release(struct hs_span_pool *pool, size_t keep_units);
 
+/* Give back the base pages of what is free of the pool, where whole slots are
+ * not.  Returns bytes.  Locks: takes hs_span_lock. */
+size_t hs_span_purge(const struct hs_span_pool *pool);
+
 /* The lowest index past every unit ever mapped. */
 uint32_t hs_span_top(void);
 

@@ -199,6 +199,35 @@ bool hs_heap_reclaim(void)
 	return any;
 }
 
+static size_t purge(struct hs_theap *heap)
+{
+	size_t sum_bytes = 0;
+
+	hs_lock_acquire(&heap->lock);
+	if (!heap->stale)
+		sum_bytes = hs_slab_purge_locked(heap);
+	hs_lock_release(&heap->lock);
+	return sum_bytes;
+}
+
+size_t hs_heap_purge(void)
+{
+	struct hs_theap *heap = hs_theap_self;
+	size_t sum_bytes = 0;
+
+	hs_lock_acquire(&hs_registry_lock);
+	if (heap != HS_THEAP_NONE)
+		sum_bytes += purge(heap);
+	for (heap = idle; heap != NULL; heap = heap->next_idle)
+		sum_bytes += purge(heap);
+	if (ready) {
+		sum_bytes += purge(&hs_heap_shared);
+		sum_bytes += purge(&hs_heap_on_base);
+	}
+	hs_lock_release(&hs_registry_lock);
+	return sum_bytes + hs_large_purge();
+}
+
 /*
  * Fork.  All locks in rank order, so that lists stand still; bitmaps of other
  * threads' heaps may change meanwhile, see heap_slab.h.

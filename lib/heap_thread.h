@@ -41,6 +41,11 @@ struct hs_theap *hs_heap_thread_grow_up(void);
  * of the heap's held. */
 bool hs_heap_reclaim(void);
 
+/* Give back the base pages that lie free inside slabs of this thread's heap, of
+ * idle ones and of shared ones; not of other threads' heaps, which take blocks
+ * without a lock.  Returns bytes.  Locks: none of the heap's held. */
+size_t hs_heap_purge(void);
+
 /* All heaps, by next. */
 struct hs_theap *hs_heap_first(void);
 

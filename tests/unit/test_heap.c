@@ -2,6 +2,8 @@
 /*
  * One thread against a model: contents, alignment, bounds, what is in use.
  */
+#include <sys/mman.h>
+
 #include "heap_model.h"
 
 #include "heap_class.h"
@@ -239,6 +241,52 @@ START_TEST(calloc_zeroes_again)
 }
 END_TEST
 
+/* Is any whole page between the two there? */
+static bool is_resident(const unsigned char *from, const unsigned char *to)
+{
+	uintptr_t page = hs_align_up((uintptr_t)from, 4096);
+	unsigned char there;
+
+	for (; page + 4096 <= (uintptr_t)to; page += 4096) {
+		ck_assert_int_eq(mincore((void *)page, 4096, &there), 0);
+		if (there & 1)
+			return true;
+	}
+	return false;
+}
+
+/* One block in ten keeps its slab, and no page but its own. */
+START_TEST(trim_inside)
+{
+	static const size_t sizes[] = { 8000, 12000, 32768, 100000, 700000 };
+	unsigned char *p[200], *again;
+	size_t size = sizes[_i], i;
+
+	heap_test_init();
+	for (i = 0; i < 200; i++) {
+		p[i] = hs_heap_malloc(size);
+		memset(p[i], (int)i, size);
+	}
+	for (i = 0; i < 200; i++)
+		if (i % 10 != 0)
+			hs_heap_free(p[i]);
+	ck_assert(hs_heap_trim(0));
+	for (i = 0; i < 200; i++) {
+		if (i % 10 != 0)
+			ck_assert(!is_resident(p[i], p[i] + size));
+		else
+			ck_assert(p[i][0] == i && !memcmp(p[i], p[i] + 1,
+							  size - 1));
+	}
+	for (i = 0; i < 200; i++) {
+		again = hs_heap_calloc(size);
+		ck_assert(is_zero(again, size));
+		memset(again, 0xaa, size);
+	}
+	ck_assert_int_eq(hs_heap_check(), 0);
+}
+END_TEST
+
 START_TEST(big_realloc)
 {
 	size_t size, i;
@@ -344,6 +392,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, aligned);
 	tcase_add_loop_test(tc, no_gap, 0, 9);
 	tcase_add_test(tc, calloc_zeroes_again);
+	tcase_add_loop_test(tc, trim_inside, 0, 5);
 	tcase_add_test(tc, big_realloc);
 	tcase_add_test(tc, sizes_that_fail);
 	tcase_add_test(tc, retention);
