@@ -183,6 +183,41 @@ static void fork_short(void)
 	HS_T_CHECK(hugealloc_free(p, size) == 0);
 }
 
+/* A page of another size than the engine's: the guest has one, of 1 GiB. */
+static void gigabyte(void)
+{
+	struct hugealloc_attr attr = HUGEALLOC_ATTR_INIT;
+	size_t size = (size_t)1 << 30, sizes[16];
+	struct hugealloc_info info;
+	char *p;
+	pid_t child;
+
+	HS_T_CHECK(hugealloc_page_sizes(sizes, 16) == 2 && sizes[1] == size);
+	attr.page_size = size;
+	attr.fallback = HUGEALLOC_REQUIRE;
+	errno = 0;
+	HS_T_CHECK(!hugealloc(1, &attr) && errno == EOPNOTSUPP);
+	attr.flags = HUGEALLOC_DONTFORK;
+	p = hugealloc(5, &attr);
+	HS_T_CHECK(p && (uintptr_t)p % size == 0);
+	HS_T_CHECK(hugealloc_page_size(p + size - 1) == (long)size);
+	HS_T_CHECK(hugealloc_query(p, size, &info) == 0);
+	HS_T_CHECK(info.hugetlb == size);
+	p[0] = p[size - 1] = 7;
+	child = fork();
+	if (child == 0)
+		_exit(hugealloc_free(p, 5) == -1 && errno == EINVAL ? 0 : 1);
+	p[0] = 8;
+	HS_T_WAIT_OK(child);
+	errno = 0;
+	HS_T_CHECK(!hugealloc_resize(p, 5, size + 1, HUGEALLOC_MAYMOVE) &&
+		   errno == ENOMEM);
+	HS_T_CHECK(p[0] == 8 && p[size - 1] == 7);
+	HS_T_CHECK(hugealloc_free(p, 5) == 0);
+	HS_T_CHECK(hugealloc_query(p, size, &info) == 0);
+	HS_T_CHECK(info.unmapped == size);
+}
+
 int main(int argc, char **argv)
 {
 	HS_T_CHECK(argc == 2);
@@ -190,6 +225,7 @@ int main(int argc, char **argv)
 	pages = strtoul(argv[1], NULL, 0);
 	HS_T_CHECK(free_on(0) == pages && free_on(1) == pages,
 		   "%zu and %zu free", free_on(0), free_on(1));
+	gigabyte();
 	where_asked();
 	local();
 	short_of();
