@@ -17,6 +17,9 @@ for i in range(0, 64 << 20, 4096):
 if len(sys.argv) > 1:
     open("ready", "w").close()
     open("in").read()
+else: # long enough to be looked at
+    for i in range(6000000):
+        pass
 sys.exit(7)
 EOP
 mkfifo in ready
