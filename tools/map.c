@@ -85,6 +85,7 @@ static bool take(const struct mapping *m, void *arg)
 	struct map_area *area;
 	struct map_part *part;
 	unsigned i;
+	char *gone;
 
 	measure(map, m, bytes);
 	for (i = 0; i < MAP_KINDS; i++)
@@ -103,6 +104,9 @@ static bool take(const struct mapping *m, void *arg)
 				 ? strrchr(m->name, '/') + 1
 				 : m->name);
 		show_clean(area->name);
+		gone = strstr(area->name, " (deleted)");
+		if (gone != NULL) /* as all of the kernel's own are */
+			*gone = '\0';
 		if (*area->name == '\0')
 			snprintf(area->name, sizeof(area->name), "anonymous");
 	}
