@@ -38,15 +38,19 @@ static HS_TLS struct head *mine;
 #define SUPPORTED false
 #endif
 
+/* Or one of a thread that is gone and had the same place: without a block of
+ * the heap of its own it was given a stack in the handler, and its end was not
+ * seen. */
 static struct head *take_free(void)
 {
 	struct head *h = atomic_load(&heads);
 
 	for (; h != NULL; h = h->next) {
-		uintptr_t none = 0;
+		uintptr_t owner = 0;
 
-		if (atomic_compare_exchange_strong(&h->owner, &none,
-						   hs_lock_self()))
+		if (atomic_compare_exchange_strong(&h->owner, &owner,
+						   hs_lock_self()) ||
+		    owner == hs_lock_self())
 			return h;
 	}
 	return NULL;
@@ -121,8 +125,9 @@ void hs_altstack_detach(void)
 		if (set(&now, NULL) != 0)
 			return;
 	}
-	mine = NULL;
+	/* In this order: a handler that comes between takes none. */
 	atomic_store(&h->owner, 0);
+	mine = NULL;
 }
 
 void hs_altstack_fork_child(void)

@@ -12,11 +12,13 @@
  * all of it.  A third of the children are killed on the way; a quarter come by
  * a system call instruction that no wrapper sees (not with --unseen 0: with no
  * page for the copies a call fails then), some have children in turn.  Up to
- * three live at a time.
+ * three live at a time.  Threads that only write to such pages come and go, and
+ * leave no mapping behind.
  *
  * Exit status: 0, 1 with a line on what was wrong, or 77.
  * Standard output: one line, "forks N calls N".
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -300,17 +302,57 @@ static void await_calls(unsigned long nr)
 	}
 }
 
+#define WRITTEN ((size_t)4 << 20)
+
+static void *writer_main(void *written)
+{
+	for (size_t i = 0; i < WRITTEN; i += CELL)
+		((volatile char *)written)[i]++;
+	return NULL;
+}
+
+static void write_in_thread(char *written)
+{
+	pthread_t thread;
+
+	HS_T_CHECK(pthread_create(&thread, NULL, writer_main, written) == 0);
+	pthread_join(thread, NULL);
+}
+
+static size_t nr_mappings(void)
+{
+	char buf[CELL];
+	int fd = open("/proc/self/maps", O_RDONLY);
+	size_t nr = 0;
+	ssize_t n;
+
+	HS_T_CHECK(fd >= 0);
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			nr += buf[i] == '\n';
+	close(fd);
+	return nr;
+}
+
 static void run(void)
 {
 	struct offspring old[MAX_CHILDREN] = { 0 };
+	char *written = malloc(WRITTEN);
+	size_t before = 0;
 
 	for (unsigned long i = 0; i < nr_forks; i++) {
 		await(&old[i % MAX_CHILDREN]);
 		old[i % MAX_CHILDREN] = fork_once();
+		write_in_thread(written);
 		await_calls(hs_t_below(&rng, nr_calls / nr_forks * 2 + 1));
+		if (i == nr_forks / 4)
+			before = nr_mappings();
 	}
 	for (unsigned i = 0; i < MAX_CHILDREN; i++)
 		await(&old[i]);
+	HS_T_CHECK(nr_mappings() < before + nr_forks, "%zu mappings, then %zu",
+		   before, nr_mappings());
+	free(written);
 }
 
 static unsigned long number(int argc, char **argv, const char *name,
