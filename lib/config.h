@@ -69,8 +69,8 @@ struct hs_config {
 				      * environment the other, both hold */
 	size_t mmap_threshold_bytes; /* HUGESHIM_MMAP_THRESHOLD: mappings from
 				      * this size on, at least a huge page */
-	size_t mmap_first_bytes;     /* HUGESHIM_MMAP_FIRST: bytes mapped on base
-				      * pages before the first huge page */
+	size_t mmap_first_bytes;     /* HUGESHIM_MMAP_FIRST: bytes mapped on
+				      * base pages before the first huge one */
 	size_t base_first_bytes;     /* HUGESHIM_BASE_FIRST: heap bytes on base
 				      * pages before the first huge page, 1M */
 	size_t populate_max_bytes;   /* HUGESHIM_POPULATE_MAX: blocks up to this

@@ -274,7 +274,8 @@ static unsigned count_nodes(const uint64_t *nodes)
 	unsigned nr = 0, i;
 
 	for (i = 0; i < HS_NUMA_NODES / 64; i++)
-		nr += (unsigned)__builtin_popcountll(nodes[i]);
+		for (uint64_t left = nodes[i]; left; left &= left - 1)
+			nr++;
 	return nr;
 }
 

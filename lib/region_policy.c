@@ -124,7 +124,8 @@ static bool is_untouched(struct hs_slot *slot)
 	       !(vec & 1);
 }
 
-/* Base pages in at most @nr untouched slots, but for the first @skip.  How many there were, the skipped ones included. */
+/* Base pages in at most @nr untouched slots, but for the first @skip.  How many
+ * there were, the skipped ones included. */
 static size_t settle_untouched(size_t skip, size_t nr)
 {
 	size_t i = hs_regmap.first, found = 0;
