@@ -48,12 +48,12 @@ static _Atomic uintptr_t gate_owner;
 /*
  * A slot that is being converted, and hs_lock_generation() while it is: calls
  * that are about to write there wait, and those that do are waited for.
- * Without this a read is short, and a datagram lost, in the moment in which the slot
- * cannot be written, and what a disk still has to write by itself (O_DIRECT)
- * goes to a page that is no longer there.  Who waits for a disk is waited for
- * until that has answered, other calls a few milliseconds: they may wait for
- * data for ever.  A call sets `inside` and then looks here; the conversion sets
- * this and then looks for `inside`.
+ * Without this a read is short, and a datagram lost, in the moment in which
+ * the slot cannot be written, and what a disk still has to write by itself
+ * (O_DIRECT) goes to a page that is no longer there.  Who waits for a disk is
+ * waited for until that has answered, other calls a few milliseconds: they may
+ * wait for data for ever.  A call sets `inside` and then looks here; the
+ * conversion sets this and then looks for `inside`.
  */
 static _Atomic uintptr_t held;
 static _Atomic uint32_t held_generation;

@@ -5,10 +5,10 @@
  *
  * Allocators that map a megabyte at a time (CPython's) get their mappings side
  * by side, and the kernel makes one of them.  When they have filled a slot it
- * is collapsed to one huge page (MADV_COLLAPSE, Linux 6.1): contents stay, nobody
- * can see an instant without them, and unmapping a part later is the kernel's
- * affair.  The kernel refuses whatever is not one mapping, so the addresses
- * kept here need neither a lock nor news of what became of them.
+ * is collapsed to one huge page (MADV_COLLAPSE, Linux 6.1): contents stay,
+ * nobody can see an instant without them, and unmapping a part later is the
+ * kernel's affair.  The kernel refuses whatever is not one mapping, so the
+ * addresses kept here need neither a lock nor news of what became of them.
  */
 #include <stdatomic.h>
 #include <sys/mman.h>
