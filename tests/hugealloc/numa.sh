@@ -76,15 +76,15 @@ chmod 755 "$root/init"
 # --- the guest --------------------------------------------------------------------
 
 nice -n 19 timeout "${HS_GUEST_SECONDS-300}" qemu-system-x86_64 -machine pc \
-	-accel tcg,thread=multi -cpu max,la57=off -smp 2,sockets=2 -m 2560M \
-	-object memory-backend-ram,size=2G,id=m0 \
+	-accel tcg,thread=multi -cpu max,la57=off -smp 2,sockets=2 -m 3584M \
+	-object memory-backend-ram,size=3G,id=m0 \
 	-object memory-backend-ram,size=512M,id=m1 \
 	-numa node,nodeid=0,cpus=0,memdev=m0 \
 	-numa node,nodeid=1,cpus=1,memdev=m1 \
 	-nodefaults -no-user-config -display none -no-reboot -serial stdio \
 	-kernel "$kernel" -initrd "$work/initrd" \
 	-append "console=ttyS0 quiet panic=-1 oops=panic rdinit=/init \
-hugepagesz=1G hugepages=1 hugepagesz=2M" \
+nokaslr hugepagesz=1G hugepages=1 hugepagesz=2M" \
 	</dev/null >"$work/log" 2>&1 9>&-
 tr -d '\r' <"$work/log" >"$work/console"
 for engine in "own engine" "the shim's"; do
