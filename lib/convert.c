@@ -95,13 +95,9 @@ int hs_convert_init(void)
 /* An untouched slot has nothing to copy, and reading it could fault. */
 static bool has_page(struct hs_slot *slot)
 {
-	unsigned char vec = 0;
-
-	if (hs_slot_state(slot) == HS_SLOT_HUGE)
-		return true;
-	return hs_sys.mincore(hs_slot_address(slot), hs_sys_page_size(),
-			      &vec) != 0 ||
-	       (vec & 1);
+	return hs_slot_state(slot) == HS_SLOT_HUGE ||
+	       hs_pagesrc_has_page(hs_slot_address(slot),
+				   hs_region_slot_bytes());
 }
 
 /* What the application gave the slot goes over to the stage.  The advice is a

@@ -7,18 +7,12 @@
 
 #include "convert.h"
 #include "log.h"
+#include "pagesrc.h"
 #include "sys.h"
 
 atomic_bool hs_convert_holes;
 
 /* --- mprotect is refused ------------------------------------------------- */
-
-static bool is_resident(char *page)
-{
-	unsigned char vec = 0;
-
-	return hs_sys.mincore(page, hs_sys_page_size(), &vec) != 0 || (vec & 1);
-}
 
 static int move(char *from, char *to, size_t len)
 {
@@ -35,7 +29,7 @@ static int replace_aside(char *addr, size_t len, char *from, char *aside)
 
 	if (err)
 		return err;
-	if (is_resident(aside))
+	if (hs_pagesrc_has_page(aside, len))
 		memcpy(from, aside, len);
 	else
 		memset(from, 0, len);

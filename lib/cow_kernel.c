@@ -46,14 +46,11 @@ bool hs_cow_is_kept(const struct hs_slot *slot)
 static int copy_slot(struct hs_slot *slot, char **copy)
 {
 	size_t len = hs_region_slot_bytes();
-	unsigned char vec = 0;
 	char *p;
 
 	*copy = NULL;
 	if (hs_slot_state(slot) == HS_SLOT_LAZY &&
-	    hs_sys.mincore(hs_slot_address(slot), hs_sys_page_size(), &vec) ==
-		    0 &&
-	    !(vec & 1))
+	    !hs_pagesrc_has_page(hs_slot_address(slot), len))
 		return 0;
 	p = hs_sys.mmap(NULL, len, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -37,6 +37,10 @@ extern const struct hs_pagesrc hs_pagesrc_base;
  * part of it done) when there is none to be had; never a signal. */
 int hs_pagesrc_own(void *addr, size_t len);
 
+/* Is there a huge page at @addr, which may be read?  If the kernel does not
+ * tell, one is there afterwards where one can be had. */
+bool hs_pagesrc_has_page(void *addr, size_t len);
+
 /* Map huge pages of the configured source, unpopulated, over mapped memory that
  * was never written to, with protection @prot.  0, or -errno: what is there
  * then is for the caller to mend. */

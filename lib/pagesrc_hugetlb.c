@@ -13,8 +13,9 @@
 #ifndef MAP_HUGE_SHIFT
 #define MAP_HUGE_SHIFT 26
 #endif
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
 #endif
 
 int hs_pagesrc_flags(bool reserved)
@@ -77,6 +78,16 @@ int hs_pagesrc_overlay(void *addr, size_t len, size_t page_bytes, int prot)
 int hs_pagesrc_own(void *addr, size_t len)
 {
 	return hs_sys.madvise(addr, len, MADV_POPULATE_WRITE);
+}
+
+/* Reading what is not there would be a fault, with the rescue's lock held. */
+bool hs_pagesrc_has_page(void *addr, size_t len)
+{
+	unsigned char vec = 0;
+
+	if (hs_sys.mincore(addr, hs_sys_page_size(), &vec) == 0)
+		return vec & 1;
+	return hs_sys.madvise(addr, len, MADV_POPULATE_READ) != -EFAULT;
 }
 
 static bool is_resident(char *page)

@@ -26,6 +26,16 @@ settled() {
 # before.
 with_pool() { # COMMAND...
 	need_pool 64
+	run_counted "$@"
+}
+
+# Too few even for what is there before the fork.
+with_few() { # COMMAND...
+	need_pool_exactly 8
+	run_counted "$@"
+}
+
+run_counted() { # COMMAND...
 	settled
 	before=$(pool_counters)
 	"$@" 9>&- || failed=1
@@ -65,6 +75,7 @@ write_without() { # RULE
 for what in heap threads fork calls maps; do
 	with_pool inject $what
 done
+with_few inject maps
 stats=$(mktemp) || exit 99
 # shellcheck disable=SC2016 # at exit
 on_exit 'rm -f "$stats"'
