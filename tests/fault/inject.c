@@ -15,12 +15,16 @@
  *
  * Right is, when a call fails once, what there is without a fault: exit status
  * 0, and no allocation gave NULL; a program that calls mmap itself is told of
- * the refusal, as by the kernel.  When it fails for ever, too, but for two:
+ * the refusal, as by the kernel.  When it fails for ever, too, but for three:
  *
  *   mmap     all memory comes by it.  malloc gives NULL; a page that must be
  *            copied and cannot be ends the program by SIGBUS, and a read(2)
  *            into it by EFAULT, as the kernel does with base pages when it has
  *            none left; neither without a line of the library.
+ *   mprotect a page of a mapping cannot be kept from being written while it is
+ *            copied: a fault that no huge page is there for ends the program by
+ *            SIGBUS, after a line.  (A page of the heap is moved aside for it;
+ *            beside a mapping, somebody else might map something there.)
  *   madvise  a page cannot be kept from a child: a read(2) that is under way
  *            there during the fork may fail with EFAULT, after a line.
  *
@@ -189,8 +193,11 @@ static bool is_allowed(const struct fault_case *c, enum outcome outcome)
 		/* fallthrough */
 	case WITHOUT:
 	case READ_FAILED:
-	case KILLED:
 		return c->forever && fault_brings_memory(c->member);
+	case KILLED:
+		return c->forever &&
+		       (fault_brings_memory(c->member) ||
+			(maps_itself() && strcmp(c->member, "mprotect") == 0));
 	case READ_AT_RISK:
 		return c->forever && fault_shares_pages(c->member);
 	case WRONG:

@@ -82,7 +82,7 @@ class Run:
     def last_words(self):
         with open(os.path.join(self.directory, "log"), errors="replace",
                   encoding="utf-8") as file:
-            return "".join(file.readlines()[-15:])
+            return "".join(file.readlines()[-60:])
 
 
 def run_both(directory, module, only=()):
