@@ -13,15 +13,6 @@ export HS_TEST_FAULT_LIB HUGESHIM_LIMIT HUGESHIM_BASE_FIRST \
 	HUGESHIM_DECAY HUGESHIM_STATS
 failed=0
 
-# What an earlier test killed may still be giving its pages back, and counters
-# taken before that would not come again.
-settled() {
-	look=0
-	while [ "$(pool_free)" != "$(pool_total)" ] && [ $look -lt 300 ]; do
-		look=$((look + 1))
-	done
-}
-
 # inject has reaped all that it started: the counters are exactly those of
 # before.
 with_pool() { # COMMAND...
@@ -36,7 +27,6 @@ with_few() { # COMMAND...
 }
 
 run_counted() { # COMMAND...
-	settled
 	before=$(pool_counters)
 	"$@" 9>&- || failed=1
 	pool_same "$before" "$*" || failed=1

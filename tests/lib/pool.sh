@@ -220,8 +220,7 @@ pool_restore() {
 # smaller again: counters taken now would not come back.
 pool_settle() {
 	hs_look=0
-	while [ "$(pool_value surplus_hugepages)" != 0 ] &&
-		[ $hs_look -lt 300 ]; do
+	while [ "$(pool_free)" != "$(pool_total)" ] && [ $hs_look -lt 300 ]; do
 		hs_look=$((hs_look + 1))
 	done
 }
