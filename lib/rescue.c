@@ -228,12 +228,25 @@ static bool retry_hole(struct hs_slot *slot, const void *addr)
 	return ours && retry_once(addr, nr_converted);
 }
 
+/* The lock is not to be had twice. */
+static void say_own_fault(const void *addr)
+{
+	hs_log(HS_LOG_ERROR,
+	       "the page at %p cannot be had, and the library itself needs it",
+	       addr);
+}
+
 bool hs_rescue_fault(int sig, int si_code, void *fault_addr)
 {
 	struct hs_slot *slot = hs_regmap_find(fault_addr);
 
-	if (!slot || hs_lock_is_mine(&hs_rescue_lock))
+	if (!slot)
 		return false;
+	if (hs_lock_is_mine(&hs_rescue_lock)) {
+		if (sig == SIGBUS && is_pool(slot))
+			say_own_fault(fault_addr);
+		return false;
+	}
 	if (sig == SIGBUS && si_code == BUS_ADRERR)
 		return rescue_bus(slot, fault_addr);
 	if (sig == SIGSEGV && si_code == SEGV_ACCERR)
