@@ -5,7 +5,8 @@
 
 limits=$(test_program limits_calls)
 run_bare "$limits" || fail "limits_calls, bare"
-run_shim "$limits" || fail "limits_calls, whatever the pool"
+run_shim HUGESHIM_FALLBACK=on "$limits" ||
+	fail "limits_calls, no page of the pool"
 need_pool 100
 before=$(pool_counters)
 run_shim "$limits" || fail "limits_calls on huge pages"

@@ -5,7 +5,7 @@
 
 view=$(test_program signal_view)
 run_bare "$view" || fail "signal_view, bare"
-run_shim "$view" || fail "signal_view"
+run_shim HUGESHIM_FALLBACK=on "$view" || fail "signal_view"
 
 need_pool 20
 before=$(pool_counters)
