@@ -2,7 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # hugectl stat and top: what they say of a live process is what its /proc entry
 # and, at its end, its own report say; it does not notice them.
-. "$(dirname "$0")/cli.sh"
+top_srcdir=${HS_SRCDIR-$(cd "$(dirname "$0")/../.." && pwd)}
+top_builddir=${HS_BUILDDIR-$PWD}
+. "$top_srcdir/tests/lib/pool.sh"
+HS_SRCDIR=$top_srcdir HS_BUILDDIR=$(cd "$top_builddir" && pwd)
+. "$top_srcdir/tests/cli/cli.sh"
+# Its programs take pages, if there are any: not another test's.
+pool_lock
 
 # Itself, not a script that finds it.
 python=$(python3 -c 'import sys; print(sys.executable)')
@@ -33,7 +39,7 @@ begin() {
 import sys
 x = bytearray(b"x" * (24 << 20))
 open("ready", "w").close()
-open("in").read()' 8>&- &
+open("in").read()' 8>&- 9>&- &
 	pid=$!
 	read -r line <ready
 }
