@@ -192,6 +192,7 @@ void hs_fork_prepare(void)
 	}
 	engine = hs_cow_choose();
 	engine->prefork();
+	hs_rescue_in_fork = taken.rescue;
 }
 
 void hs_fork_parent(void)
@@ -200,6 +201,7 @@ void hs_fork_parent(void)
 		taken.depth--;
 		return;
 	}
+	hs_rescue_in_fork = false;
 	engine->postfork_parent();
 	release_lower();
 	hs_heap_postfork_parent();
@@ -214,6 +216,7 @@ void hs_fork_child(void)
 		taken.depth--;
 		return;
 	}
+	hs_rescue_in_fork = false;
 	hs_inflight_postfork_child();
 	hs_stats_postfork_child();
 	engine->postfork_child();

@@ -21,6 +21,7 @@
 #define AT_ONCE_TRIES 4
 
 struct hs_lock hs_rescue_lock = HS_LOCK_INIT(HS_RANK_RESCUE);
+bool hs_rescue_in_fork;
 int (*hs_trap_install_hook)(void) HS_EARLY;
 
 int hs_rescue_init(void)
@@ -31,6 +32,21 @@ int hs_rescue_init(void)
 		return -ENOSYS;
 	err = hs_convert_init();
 	return err ? err : hs_trap_install_hook();
+}
+
+/* Not twice: a fork has it. */
+static bool lock(void)
+{
+	if (hs_lock_is_mine(&hs_rescue_lock))
+		return false;
+	hs_lock_acquire(&hs_rescue_lock);
+	return true;
+}
+
+static void unlock(bool locked)
+{
+	if (locked)
+		hs_lock_release(&hs_rescue_lock);
 }
 
 /* The page is there and this process's own. */
@@ -87,15 +103,16 @@ static int try_locked(struct hs_slot *slot, int (*change)(struct hs_slot *slot))
 	uint64_t old = 0;
 	bool masked = !hs_region.restricted &&
 		      hs_sys.sigprocmask(SIG_BLOCK, &all, &old) == 0;
+	bool locked;
 	int err = 0;
 
-	hs_lock_acquire(&hs_rescue_lock);
+	locked = lock();
 	for (int i = 0; i < AT_ONCE_TRIES; i++) {
 		err = change(slot);
 		if (!err)
 			break;
 	}
-	hs_lock_release(&hs_rescue_lock);
+	unlock(locked);
 	if (masked)
 		hs_sys.sigprocmask(SIG_SETMASK, &old, NULL);
 	return err;
@@ -172,12 +189,12 @@ static bool insist(struct hs_slot *slot, int (*change)(struct hs_slot *slot),
 static bool rescue_bus(struct hs_slot *slot, const void *addr)
 {
 	unsigned nr_converted;
-	bool pool;
+	bool pool, locked;
 
-	hs_lock_acquire(&hs_rescue_lock);
+	locked = lock();
 	pool = is_pool(slot);
 	nr_converted = hs_convert_nr();
-	hs_lock_release(&hs_rescue_lock);
+	unlock(locked);
 	if (!pool)
 		return was_pool(slot) && retry_once(addr, nr_converted);
 	return insist(slot, own_locked, addr);
@@ -188,10 +205,10 @@ static bool rescue_bus(struct hs_slot *slot, const void *addr)
 static bool retry_protected(struct hs_slot *slot, const void *addr)
 {
 	unsigned nr_converted;
-	bool pool, mine, guarded;
+	bool pool, mine, guarded, locked;
 	int err = 0;
 
-	hs_lock_acquire(&hs_rescue_lock);
+	locked = lock();
 	pool = is_pool(slot);
 	guarded = slot->guarded;
 	nr_converted = hs_convert_nr();
@@ -201,7 +218,7 @@ static bool retry_protected(struct hs_slot *slot, const void *addr)
 		err = hs_sys.mprotect(hs_slot_address(slot),
 				      hs_region_slot_bytes(),
 				      hs_slot_prot(slot));
-	hs_lock_release(&hs_rescue_lock);
+	unlock(locked);
 	if (guarded)
 		return insist(slot, resolve_locked, addr);
 	if (!mine)
@@ -219,16 +236,16 @@ static bool retry_protected(struct hs_slot *slot, const void *addr)
 static bool retry_hole(struct hs_slot *slot, const void *addr)
 {
 	unsigned nr_converted;
-	bool ours;
+	bool ours, locked;
 
-	hs_lock_acquire(&hs_rescue_lock);
+	locked = lock();
 	ours = is_pool(slot) || was_pool(slot);
 	nr_converted = hs_convert_nr();
-	hs_lock_release(&hs_rescue_lock);
+	unlock(locked);
 	return ours && retry_once(addr, nr_converted);
 }
 
-/* The lock is not to be had twice. */
+/* In the middle of a change: nothing is to be relied on. */
 static void say_own_fault(const void *addr)
 {
 	hs_log(HS_LOG_ERROR,
@@ -242,7 +259,7 @@ bool hs_rescue_fault(int sig, int si_code, void *fault_addr)
 
 	if (!slot)
 		return false;
-	if (hs_lock_is_mine(&hs_rescue_lock)) {
+	if (hs_lock_is_mine(&hs_rescue_lock) && !hs_rescue_in_fork) {
 		if (sig == SIGBUS && is_pool(slot))
 			say_own_fault(fault_addr);
 		return false;

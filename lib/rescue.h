@@ -20,6 +20,14 @@
 
 extern struct hs_lock hs_rescue_lock;
 
+/*
+ * The forking thread has the lock, and nothing is being changed: faults of its
+ * own are answered with the lock as it is.  Between a fork's handlers libc
+ * writes to blocks of its own (the lock of nsswitch.conf's state), which may be
+ * on a page that the last fork has shared.  Written by fork.c alone.
+ */
+extern bool hs_rescue_in_fork;
+
 /* Set by preload/: installs the SIGBUS and SIGSEGV handlers; 0 or -errno.
  * NULL: there is nobody to catch a fault, so no hugetlb is used. */
 extern int (*hs_trap_install_hook)(void);
