@@ -264,6 +264,9 @@ bool hs_rescue_fault(int sig, int si_code, void *fault_addr)
 			say_own_fault(fault_addr);
 		return false;
 	}
+	/* A child that our handler has not seen yet is one all the same. */
+	if (hs_rescue_in_fork)
+		hs_lock_rearm_sentinel();
 	if (sig == SIGBUS && si_code == BUS_ADRERR)
 		return rescue_bus(slot, fault_addr);
 	if (sig == SIGSEGV && si_code == SEGV_ACCERR)
